@@ -1,0 +1,1 @@
+"""Analysts: deterministic readings of a snapshot, before any model is asked."""

@@ -1,0 +1,89 @@
+"""Time: the only place where it is read, or waited for."""
+
+import asyncio
+import heapq
+import itertools
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time that decides anything; `tests/contract/test_clock.py` holds for every one."""
+
+    def now(self) -> datetime:
+        """The present, in UTC."""
+        ...
+
+    async def sleep(self, delay: timedelta) -> None:
+        """Return once `delay` of this clock's time has passed; at once if it is not positive."""
+        ...
+
+
+class NaiveTime(ValueError):
+    """A time without a zone, or not in UTC, was given where only UTC is meant."""
+
+
+def require_utc(at: datetime) -> None:
+    """Raise `NaiveTime` unless `at` is in UTC."""
+    if at.tzinfo is not UTC and at.utcoffset() != timedelta(0):
+        raise NaiveTime(f"{at!r} is not in UTC")
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)  # noqa: TID251 - here, and nowhere else
+
+    async def sleep(self, delay: timedelta) -> None:
+        await asyncio.sleep(max(delay.total_seconds(), 0.0))  # noqa: TID251 - here, and nowhere else
+
+
+class PacedClock:
+    """Market time from `start` on, at `speed` market seconds a second, for rehearsals."""
+
+    def __init__(self, start: datetime, *, speed: float) -> None:
+        require_utc(start)
+        if not speed > 0:
+            raise ValueError(f"speed must be above 0, not {speed}")
+        self._start = start
+        self._speed = speed
+        self._began = time.monotonic()
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._speed)
+
+    async def sleep(self, delay: timedelta) -> None:
+        until = self.now() + delay
+        while (left := (until - self.now()).total_seconds()) > 0:
+            await asyncio.sleep(left / self._speed)  # noqa: TID251, ASYNC110 - a wait can end early
+
+
+class ManualClock:
+    """Time that stands until it is moved, for replay and tests."""
+
+    def __init__(self, start: datetime) -> None:
+        require_utc(start)
+        self._now = start
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> datetime:
+        return self._now
+
+    def move_to(self, at: datetime) -> None:
+        """Make it `at`, and wake whoever has waited for that; time never runs backwards."""
+        if at > self._now:
+            self._now = at
+        while self._sleepers and self._sleepers[0][0] <= self._now:
+            sleeper = heapq.heappop(self._sleepers)[2]
+            if not sleeper.done():
+                sleeper.set_result(None)
+
+    async def sleep(self, delay: timedelta) -> None:
+        if delay <= timedelta(0):
+            return
+        sleeper = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + delay, next(self._order), sleeper))
+        await sleeper

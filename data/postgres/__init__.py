@@ -1,0 +1,1 @@
+"""PostgreSQL and TimescaleDB through asyncpg: server, migrations, queries. Only `sextant` imports it."""

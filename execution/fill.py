@@ -1,0 +1,31 @@
+"""Our own trades."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from data.instrument import Price, Quantity, Side, Symbol
+
+
+class Liquidity(StrEnum):
+    """Whether a fill took from the book or rested in it."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One execution of one of our orders; `fill_id` is the venue's, unique there."""
+
+    fill_id: str
+    client_order_id: str
+    symbol: Symbol
+    side: Side
+    quantity: Quantity  # above zero
+    price: Price
+    fee: Decimal
+    fee_asset: str
+    liquidity: Liquidity
+    filled_at: datetime

@@ -1,0 +1,71 @@
+"""Orders, and the states through which they pass."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from data.instrument import Price, Quantity, Side, Symbol
+from risk.approval import ApprovedOrder
+from risk.intent import Purpose
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands; what is `SUBMITTING` is on record, and perhaps on the wire."""
+
+    SUBMITTING = "submitting"
+    OPEN = "open"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"  # by the venue
+    UNKNOWN = "unknown"  # sent, but no answer came: ask before trading the symbol again
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL
+
+
+_FINAL = frozenset(
+    {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a venue is asked for; `client_order_id` is the intent's id, so one intent is one order.
+
+    Without `trigger` and `limit` it is a market order; with `trigger` a stop order; with `limit` a
+    limit order. `stop` asks the venue to place a protective stop of its own for what fills: that
+    child order has the client order id `venue.stop_id(client_order_id)`.
+    """
+
+    client_order_id: str
+    strategy_id: str
+    symbol: Symbol
+    side: Side
+    quantity: Quantity  # above zero
+    purpose: Purpose
+    trigger: Price | None
+    limit: Price | None
+    stop: Price | None
+    reduce_only: bool
+    approved_at: datetime
+
+    @classmethod
+    def of(cls, approved: ApprovedOrder) -> Self:
+        intent = approved.intent
+        return cls(
+            client_order_id=intent.intent_id,
+            strategy_id=intent.strategy_id,
+            symbol=intent.symbol,
+            side=Side.of(approved.quantity),
+            quantity=Quantity(abs(approved.quantity)),
+            purpose=intent.purpose,
+            trigger=intent.trigger,
+            limit=intent.limit,
+            stop=intent.stop,
+            reduce_only=intent.reduce_only,
+            approved_at=approved.approved_at,
+        )

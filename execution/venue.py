@@ -1,0 +1,104 @@
+"""The port to where approved orders become fills."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from data.faults import Fault, Refused, Transient
+from data.instrument import Price, Quantity, Side, Symbol
+from execution.fill import Fill
+from execution.order import OrderStatus
+from risk.approval import ApprovedOrder
+
+
+class VenueUnavailable(Transient):
+    """Nothing was sent; safe to retry."""
+
+
+class OrderRefused(Refused):
+    """The venue declined; do not retry."""
+
+
+class OutcomeUnknown(Fault):
+    """Sent, but no answer came: ask the venue before trading the symbol again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """An order as the venue knows it; `parent` is the order that it protects, if it is a child."""
+
+    client_order_id: str
+    symbol: Symbol
+    side: Side
+    quantity: Quantity  # above zero, as asked
+    filled: Quantity
+    trigger: Price | None
+    limit: Price | None
+    reduce_only: bool
+    status: OrderStatus
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderChanged:
+    """The venue says where an order of ours stands; fills come as `Fill`, each before this."""
+
+    order: VenueOrder
+    at: datetime  # venue time
+    reason: str = ""
+
+
+VenueEvent = OrderChanged | Fill
+
+
+class Venue(Protocol):
+    """Where approved orders become fills; `tests/contract/test_venue.py` holds for every one."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def submit(self, order: ApprovedOrder) -> None:
+        """Place `order`, once per client order id: a second call with the same id changes nothing.
+
+        Raises:
+            VenueUnavailable: nothing was sent; safe to retry.
+            OrderRefused: the venue declined; do not retry.
+            OutcomeUnknown: sent, but no answer came; ask before trading the symbol again.
+        """
+        ...
+
+    async def cancel(self, client_order_id: str) -> None:
+        """Cancel what is left of an order; one that is final or unknown there is no error."""
+        ...
+
+    async def order(self, client_order_id: str) -> VenueOrder | None:
+        """The order as the venue knows it; None if it never got there."""
+        ...
+
+    async def open_orders(self) -> Sequence[VenueOrder]:
+        """Every order of ours that may still fill, children included."""
+        ...
+
+    async def fills(self, *, after: int = 0) -> Sequence[Fill]:
+        """Our fills in the venue's order, without the first `after` of them."""
+        ...
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """Every asset's balance; below zero is borrowed."""
+        ...
+
+    def drain(self) -> Sequence[VenueEvent]:
+        """What has happened since the last call, in order; does not wait."""
+        ...
+
+    async def wait(self) -> None:
+        """Return once there is something to drain."""
+        ...
+
+
+def stop_id(client_order_id: str) -> str:
+    """The client order id of the protective stop that a venue places for an entry: a UUID too."""
+    return str(uuid.uuid5(uuid.UUID(client_order_id), "stop"))

@@ -1,0 +1,68 @@
+"""The form that whoever wants an order fills in; there is no other way to a venue."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from data.clock import require_utc
+from data.instrument import Price, Quantity, Symbol
+
+_NAMESPACE = uuid.UUID("6f6d3f3c-5e2b-5f0e-9d6a-5e87a9a1c0de")
+
+
+class Direction(StrEnum):
+    """What is wished of a position."""
+
+    LONG = "long"
+    SHORT = "short"
+    HOLD = "hold"  # change nothing
+    CLOSE = "close"
+
+    @property
+    def sign(self) -> int:
+        """+1 for LONG, -1 for SHORT, 0 for what opens nothing."""
+        return {Direction.LONG: 1, Direction.SHORT: -1}.get(self, 0)
+
+
+class Purpose(StrEnum):
+    """Why an order is wanted."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+    PROTECTION = "protection"  # a stop for a position that the venue does not hold one for
+    FLATTEN = "flatten"  # an operator's or a breaker's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderIntent:
+    """Who asks for what, and why; a wish, until `judge` has seen it.
+
+    `quantity` is signed, in base currency: the most that is wished, or None for as much as the
+    rules give. `confidence` is the probability in [0, 1] that `direction` proves right.
+    """
+
+    intent_id: str
+    strategy_id: str
+    symbol: Symbol
+    purpose: Purpose
+    direction: Direction
+    decided_at: datetime
+    confidence: float
+    quantity: Quantity | None = None
+    stop: Price | None = None  # attached to an entry, one with it
+    target: Price | None = None
+    trigger: Price | None = None  # makes it a stop order: at market once the price is there
+    limit: Price | None = None  # makes it a limit order
+    reduce_only: bool = False
+
+    def __post_init__(self) -> None:
+        require_utc(self.decided_at)
+
+
+def intent_id(
+    strategy_id: str, symbol: Symbol, decided_at: datetime, purpose: Purpose, attempt: int = 0
+) -> str:
+    """The same decision always has the same id: a UUID (version 5), fit for any venue."""
+    parts = (strategy_id, symbol, decided_at.isoformat(), purpose, str(attempt))
+    return str(uuid.uuid5(_NAMESPACE, "|".join(parts)))

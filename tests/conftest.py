@@ -1,0 +1,20 @@
+"""What all tests share: where the real data is, and the rows of the requirements they prove."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real market data beside the checkout; a clone without it skips, CI fails."""
+    if not SHARED_DATA.is_dir():
+        reason = f"no market data at {SHARED_DATA}; these tests need the project's shared folder"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return SHARED_DATA
