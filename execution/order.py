@@ -1,4 +1,4 @@
-"""Orders, and the states through which they pass."""
+"""Orders, the states through which they pass, and what we put on record about each."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Self
 
 from data.instrument import Price, Quantity, Side, Symbol
-from risk.approval import ApprovedOrder
+from risk.approval import ApprovedOrder, Objection
 from risk.intent import Purpose
 
 
@@ -69,3 +69,54 @@ class Order:
             reduce_only=intent.reduce_only,
             approved_at=approved.approved_at,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitting:
+    """An order is about to be sent: durable before the wire, with what its approval rests on."""
+
+    order: Order
+    decided_at: datetime
+    wished: Quantity | None  # signed, as the intent had it
+    confidence: float
+    reductions: tuple[Objection, ...]
+    at: datetime
+
+    @classmethod
+    def of(cls, approved: ApprovedOrder, *, at: datetime) -> Self:
+        intent = approved.intent
+        return cls(
+            order=Order.of(approved),
+            decided_at=intent.decided_at,
+            wished=intent.quantity,
+            confidence=intent.confidence,
+            reductions=approved.reductions,
+            at=at,
+        )
+
+
+class Outcome(StrEnum):
+    """What came of submitting an order."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # by the venue
+    UNKNOWN = "unknown"  # sent, but no answer came
+    UNAVAILABLE = "unavailable"  # it never got there, and will not be sent again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What came of a `Submitting`; `detail` is the venue's own words."""
+
+    client_order_id: str
+    outcome: Outcome
+    detail: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelling:
+    """An order is about to be cancelled."""
+
+    client_order_id: str
+    at: datetime

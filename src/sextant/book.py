@@ -1,0 +1,131 @@
+"""The account at run time: what we hold and owe, how the risk stands, and the one gate to both."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from data.account import AccountState, ClosedTrade
+from data.bar import Bar
+from data.instrument import Instrument, Symbol
+from data.regime import Regime
+from execution.engine import Engine, Settled
+from execution.fill import Fill
+from execution.journal import OrderJournal
+from execution.ledger import Ledger
+from execution.protection import CancelStop, Protection, RaiseIntent
+from risk.approval import ApprovedOrder, Rejection, Verdict, judge
+from risk.breaker import Marked, OrderPlaced, RiskEvent, RiskState, next_state
+from risk.intent import OrderIntent
+from risk.limits import RiskLimits
+from risk.market import Market
+
+Listener = Callable[[Fill | ClosedTrade | Rejection], None]
+
+
+class Book:
+    """Ledger, orders and risk state of one account, kept in step.
+
+    Nothing here awaits: between reading the account and putting an order on record no other task
+    runs, so two approvals can never share the same room under a limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        ledger: Ledger,
+        protection: Protection,
+        limits: RiskLimits,
+        state: RiskState,
+        instruments: Mapping[Symbol, Instrument],
+        journal: OrderJournal,
+        listener: Listener,
+    ) -> None:
+        self.engine = engine
+        self.ledger = ledger
+        self.limits = limits
+        self.state = state
+        self._protection = protection
+        self._instruments = instruments
+        self._journal = journal
+        self._listener = listener
+        self._kept_state: RiskState | None = None
+
+    def mark(self, bar: Bar, *, now: datetime) -> None:
+        """Value what we hold at the bar's close, and let the breakers see it."""
+        self.ledger.mark(bar.symbol, bar.close, bar.closed_at)
+        self._advance(Marked(equity=self.ledger.equity, at=now))
+
+    def account(self, now: datetime) -> AccountState:
+        return self.engine.account(as_of=now)
+
+    def rate(self, quote: str) -> Decimal | None:
+        """The price of one unit of `quote` in the account's currency; None where unknown."""
+        return self.ledger.rate(quote)
+
+    def judge(self, intent: OrderIntent, market: Market, *, now: datetime) -> Verdict:
+        """May we, and how much?"""
+        return judge(
+            intent,
+            account=self.account(now),
+            market=market,
+            state=self.state,
+            limits=self.limits,
+            now=now,
+        )
+
+    def act(self, verdict: Verdict, *, now: datetime) -> None:
+        """Put an approved order on record and in the queue; say why there is none."""
+        match verdict:
+            case ApprovedOrder():
+                self._advance(OrderPlaced(symbol=verdict.intent.symbol, at=now))
+                self._keep_state()
+                self.engine.accept(verdict)
+            case Rejection():
+                self._journal.write(verdict)
+                self._listener(verdict)
+
+    def settle(self) -> tuple[Settled, ...]:
+        """Book what the venue says has happened."""
+        settled = self.engine.settle()
+        for item in settled:
+            if isinstance(item, ClosedTrade):
+                self._advance(item)
+            if isinstance(item, Fill | ClosedTrade):
+                self._listener(item)
+        return settled
+
+    def guard(self, *, now: datetime) -> None:
+        """See to it that every position has its stop, and no stop is left without a position."""
+        for action in self._protection.actions(self.engine, self.account(now), now=now):
+            match action:
+                case CancelStop():
+                    self.engine.cancel(action.client_order_id)
+                case RaiseIntent():
+                    market = self._bare_market(action.intent.symbol)
+                    self.act(self.judge(action.intent, market, now=now), now=now)
+
+    def _bare_market(self, symbol: Symbol) -> Market:
+        """What is known of a market without a snapshot: enough for what only reduces."""
+        mark = self.ledger.last_mark(symbol)
+        return Market(
+            instrument=self._instruments[symbol],
+            price=mark.price if mark else None,
+            priced_at=mark.at if mark else None,
+            rate=self.rate(symbol.quote),
+            spread_bps=None,
+            atr=None,
+            regime=Regime.UNKNOWN,
+        )
+
+    def _advance(self, event: RiskEvent) -> None:
+        before = self.state
+        self.state = next_state(before, event, self.limits)
+        if self.state.trading is not before.trading:
+            self._keep_state()
+
+    def _keep_state(self) -> None:
+        """On record before the order that it allowed."""
+        if self.state is not self._kept_state:
+            self._journal.write(self.state)
+            self._kept_state = self.state

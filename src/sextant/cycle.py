@@ -1,0 +1,88 @@
+"""One decision on one sheet, from the snapshot to the verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from agents.council.consensus import Consensus
+from agents.report import Report
+from agents.strategy import Deliberation
+from agents.vote import Ballot, RecordedAnswer
+from data.instrument import Notional, Price, Quantity, Symbol
+from data.regime import Regime
+from data.snapshot import Snapshot
+from risk.approval import Verdict
+from risk.intent import OrderIntent
+from risk.market import Market
+from sextant.book import Book
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Everything that one bar led to: what was seen, who said what, and what became of it."""
+
+    strategy_id: str
+    symbol: Symbol
+    bar_closed_at: datetime
+    taken_at: datetime  # when the snapshot was taken
+    decided_at: datetime  # when the verdict fell
+    price: Price
+    indicators: Mapping[str, float]  # of the deciding timeframe; null in a record is "warming up"
+    held: Quantity
+    equity: Notional | None
+    reports: tuple[Report, ...]
+    ballots: tuple[Ballot, ...]
+    answers: tuple[RecordedAnswer, ...]
+    consensus: Consensus | None
+    regime: Regime
+    rationale: str
+    intent: OrderIntent | None
+    verdict: Verdict | None  # None where there was no intent
+
+
+def conclude(
+    strategy_id: str, snapshot: Snapshot, deliberation: Deliberation, book: Book, *, now: datetime
+) -> Decision:
+    """Have the intent judged, if there is one, and put everything on one sheet.
+
+    The agents saw the account as it was when the snapshot was taken; the rules see it as it is
+    now. Nothing is awaited here, so what was judged is what goes on record.
+    """
+    intent = deliberation.intent
+    verdict = None
+    if intent is not None:
+        rate = book.rate(snapshot.instrument.symbol.quote)
+        verdict = book.judge(intent, market_of(snapshot, deliberation.regime, rate), now=now)
+    return Decision(
+        strategy_id=strategy_id,
+        symbol=snapshot.instrument.symbol,
+        bar_closed_at=snapshot.bar.closed_at,
+        taken_at=snapshot.taken_at,
+        decided_at=now,
+        price=snapshot.bar.close,
+        indicators=snapshot.primary.indicators,
+        held=snapshot.account.held(snapshot.instrument.symbol),
+        equity=snapshot.account.equity,
+        reports=deliberation.reports,
+        ballots=deliberation.ballots,
+        answers=deliberation.answers,
+        consensus=deliberation.consensus,
+        regime=deliberation.regime,
+        rationale=deliberation.rationale,
+        intent=intent,
+        verdict=verdict,
+    )
+
+
+def market_of(snapshot: Snapshot, regime: Regime, rate: Decimal | None) -> Market:
+    """What the rules may know of the market, out of what the agents saw."""
+    return Market(
+        instrument=snapshot.instrument,
+        price=snapshot.bar.close,
+        priced_at=snapshot.bar.closed_at,
+        rate=rate,
+        spread_bps=None,
+        atr=snapshot.primary.indicators.get("atr_14"),
+        regime=regime,
+    )

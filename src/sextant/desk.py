@@ -1,0 +1,43 @@
+"""A desk: one strategy at work on its instruments."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from agents.strategy import Strategy
+from data.bar import Bar
+from data.instrument import Symbol
+from data.snapshot import MarketHistory, Snapshot, take_snapshot
+from sextant.book import Book
+
+
+class Desk:
+    """Sees the bars of its instruments, and decides on each that it has enough history for."""
+
+    def __init__(
+        self,
+        strategy_id: str,
+        strategy: Strategy,
+        histories: Mapping[Symbol, MarketHistory],
+        book: Book,
+    ) -> None:
+        self.strategy_id = strategy_id
+        self.strategy = strategy
+        self._histories = histories
+        self._book = book
+        self._warm_up = strategy.requirements.warm_up
+
+    def learn(self, bar: Bar) -> None:
+        """Take one bar of history, without deciding on it."""
+        history = self._histories.get(bar.symbol)
+        if history is not None:
+            history.add(bar)
+
+    def observe(self, bar: Bar, *, now: datetime) -> Snapshot | None:
+        """What the strategy may see once `bar` has closed; None if the bar is not for this desk."""
+        history = self._histories.get(bar.symbol)
+        if history is None:
+            return None
+        history.add(bar)
+        if history.count < self._warm_up:
+            return None
+        return take_snapshot(history, self._book.account(now), taken_at=now)

@@ -1,0 +1,84 @@
+"""What goes into the journal, and under which topic."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from data.bar import Bar
+from data.feed import FeedInterrupted
+from data.instrument import Symbol
+from data.quality import Flaw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run began: with this code, these settings and this warm-up, it can be made again."""
+
+    at: datetime
+    version: str
+    mode: str
+    market: str  # says so where it is synthetic
+    settings: Mapping[str, Any]
+    settings_digest: str
+    prompts: Mapping[str, str]  # name to content hash
+    stand_ins: Mapping[str, str]  # seat to the baseline that fills it
+    warmed_up_to: (
+        datetime | None
+    )  # close of the newest bar that was known before the first one here
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopped:
+    """A run ended in order; one that was killed has no such record."""
+
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarSeen:
+    """A closed bar, and when we learned it."""
+
+    at: datetime
+    bar: Bar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapSeen:
+    """A hole in the feed, and when we learned it."""
+
+    at: datetime
+    gap: FeedInterrupted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlawsSeen:
+    """A bar that fails a quality check: it is kept, and no desk decides on it."""
+
+    at: datetime
+    symbol: Symbol
+    flaws: tuple[Flaw, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionSkipped:
+    """A bar on which a desk did not decide, because it was still busy with an earlier one."""
+
+    at: datetime
+    strategy_id: str
+    symbol: str
+    bar_closed_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFailed:
+    """An exception inside one decision: it ended with no order, and the desk went on."""
+
+    at: datetime
+    strategy_id: str
+    symbol: str
+    bar_closed_at: datetime
+    error: str

@@ -1,0 +1,138 @@
+"""One bar through the house: the road that rehearsal, replay and paper all take."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from agents.strategy import Deliberation
+from data.bar import Bar
+from data.clock import Clock
+from data.faults import Corrupt
+from data.feed import FeedInterrupted
+from data.instrument import Symbol
+from data.quality import BarInspector
+from data.snapshot import Snapshot
+from execution.journal import OrderJournal
+from execution.venues.paper import PaperVenue
+from sextant.book import Book
+from sextant.cycle import Decision, conclude
+from sextant.desk import Desk
+from sextant.evaluation.scorecard import Scorecard
+from sextant.facts import BarSeen, DecisionFailed, DecisionSkipped, FlawsSeen, GapSeen
+
+_FAILURES_THAT_HALT = 3  # consecutive exceptions of one desk; it then opens nothing more
+
+
+class Session:
+    """The desks of one account, their market and their book.
+
+    `keep_all` puts every bar and every decision on record, as a live run must; without it, a bar
+    that changes nothing leaves no record, because a replay can make it again.
+    """
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        desks: Sequence[Desk],
+        paper: PaperVenue | None,
+        inspectors: Mapping[Symbol, BarInspector],
+        journal: OrderJournal,
+        scorecard: Scorecard,
+        clock: Clock,
+        keep_all: bool,
+    ) -> None:
+        self.book = book
+        self.desks = tuple(desks)
+        self.scorecard = scorecard
+        self.decisions: dict[tuple[str, Symbol], Decision] = {}  # the newest of each desk
+        self._paper = paper
+        self._inspectors = inspectors
+        self._journal = journal
+        self._clock = clock
+        self._keep_all = keep_all
+        self._failures: dict[str, int] = {}
+
+    async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
+        """Let one closed bar in: fills, marks, stops; then what each desk sees of it."""
+        now = self._clock.now()
+        if self._paper is not None:
+            await self._paper.observe(bar)
+        self.book.settle()
+        if self._keep_all:
+            self._journal.write(BarSeen(at=now, bar=bar))
+        flaws = self._inspectors[bar.symbol].inspect(bar)
+        self.book.mark(bar, now=now)
+        self.book.guard(now=now)
+        self.scorecard.see(bar, self.book.ledger.equity)
+        sightings = [(d, s) for d in self.desks if (s := d.observe(bar, now=now)) is not None]
+        if flaws:
+            self._journal.write(FlawsSeen(at=now, symbol=bar.symbol, flaws=flaws))
+            return []
+        return sightings
+
+    def note(self, gap: FeedInterrupted) -> None:
+        """Put a hole in the feed on record."""
+        self._journal.write(GapSeen(at=self._clock.now(), gap=gap))
+        self.scorecard.interruptions += 1
+
+    async def decide(self, desk: Desk, snapshot: Snapshot) -> None:
+        """Have `desk` deliberate on `snapshot`, the rules judge it, and the engine take it on.
+
+        An exception ends this decision with no order and an error on record; the desk goes on
+        until it has failed several times in a row. `Corrupt` ends the process.
+        """
+        if self._failures.get(desk.strategy_id, 0) >= _FAILURES_THAT_HALT:
+            return
+        try:
+            deliberation = await desk.strategy.decide(snapshot)
+            self.conclude(desk, snapshot, deliberation, now=self._clock.now())
+        except Corrupt:
+            raise
+        except Exception as error:  # noqa: BLE001 - one decision must not end the service
+            self._fail(desk, snapshot, error)
+        else:
+            self._failures.pop(desk.strategy_id, None)
+
+    def conclude(
+        self, desk: Desk, snapshot: Snapshot, deliberation: Deliberation, *, now: datetime
+    ) -> None:
+        """From the deliberation to the order queue; nothing is awaited on the way."""
+        self.scorecard.count(snapshot, deliberation)
+        if deliberation.intent is None and not self._keep_all:
+            return
+        decision = conclude(desk.strategy_id, snapshot, deliberation, self.book, now=now)
+        self.decisions[desk.strategy_id, decision.symbol] = decision
+        self._journal.write(decision)
+        if decision.verdict is not None:
+            self.book.act(decision.verdict, now=now)
+
+    async def work_off(self) -> None:
+        """Send what is queued and book the answers, until nothing is left to send."""
+        while self.book.engine.has_work:
+            await self.book.engine.work()
+            self.book.settle()
+
+    def skip(self, desk: Desk, snapshot: Snapshot, reason: str) -> None:
+        """Put on record that `desk` does not decide on `snapshot`."""
+        self._journal.write(
+            DecisionSkipped(
+                at=self._clock.now(),
+                strategy_id=desk.strategy_id,
+                symbol=snapshot.instrument.symbol,
+                bar_closed_at=snapshot.bar.closed_at,
+                reason=reason,
+            )
+        )
+
+    def _fail(self, desk: Desk, snapshot: Snapshot, error: Exception) -> None:
+        self._failures[desk.strategy_id] = self._failures.get(desk.strategy_id, 0) + 1
+        self.scorecard.failures += 1
+        self._journal.write(
+            DecisionFailed(
+                at=self._clock.now(),
+                strategy_id=desk.strategy_id,
+                symbol=snapshot.instrument.symbol,
+                bar_closed_at=snapshot.bar.closed_at,
+                error=f"{type(error).__name__}: {error}",
+            )
+        )
