@@ -1,25 +1,25 @@
 """The account at run time: what we hold and owe, how the risk stands, and the one gate to both."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+
+from execution.engine import Engine, Settled
+from execution.protection import CancelStop, Protection, RaiseIntent
+from risk.breaker import Marked, OrderPlaced, RiskEvent, RiskState, next_state
+from risk.limits import RiskLimits
 
 from data.account import AccountState, ClosedTrade
 from data.bar import Bar
 from data.instrument import Instrument, Symbol
 from data.regime import Regime
-from execution.engine import Engine, Settled
 from execution.fill import Fill
 from execution.journal import OrderJournal
 from execution.ledger import Ledger
-from execution.protection import CancelStop, Protection, RaiseIntent
 from risk.approval import ApprovedOrder, Rejection, Verdict, judge
-from risk.breaker import Marked, OrderPlaced, RiskEvent, RiskState, next_state
 from risk.intent import OrderIntent
-from risk.limits import RiskLimits
 from risk.market import Market
-
-Listener = Callable[[Fill | ClosedTrade | Rejection], None]
+from sextant.evaluation.scorecard import Scorecard
 
 
 class Book:
@@ -39,7 +39,7 @@ class Book:
         state: RiskState,
         instruments: Mapping[Symbol, Instrument],
         journal: OrderJournal,
-        listener: Listener,
+        scorecard: Scorecard,
     ) -> None:
         self.engine = engine
         self.ledger = ledger
@@ -48,7 +48,7 @@ class Book:
         self._protection = protection
         self._instruments = instruments
         self._journal = journal
-        self._listener = listener
+        self._scorecard = scorecard
         self._kept_state: RiskState | None = None
 
     def mark(self, bar: Bar, *, now: datetime) -> None:
@@ -83,16 +83,18 @@ class Book:
                 self.engine.accept(verdict)
             case Rejection():
                 self._journal.write(verdict)
-                self._listener(verdict)
+                self._scorecard.reject(verdict)
 
     def settle(self) -> tuple[Settled, ...]:
         """Book what the venue says has happened."""
         settled = self.engine.settle()
         for item in settled:
-            if isinstance(item, ClosedTrade):
-                self._advance(item)
-            if isinstance(item, Fill | ClosedTrade):
-                self._listener(item)
+            match item:
+                case Fill():
+                    self._scorecard.fill(item, self.rate(item.symbol.quote))
+                case ClosedTrade():
+                    self._advance(item)
+                    self._scorecard.close(item)
         return settled
 
     def guard(self, *, now: datetime) -> None:

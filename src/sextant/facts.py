@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from data.quality import Flaw
+
 from data.bar import Bar
 from data.feed import FeedInterrupted
 from data.instrument import Symbol
-from data.quality import Flaw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

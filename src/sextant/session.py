@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from data.quality import BarInspector
+from execution.venues.paper import PaperVenue
+
 from agents.strategy import Deliberation
 from data.bar import Bar
 from data.clock import Clock
 from data.faults import Corrupt
 from data.feed import FeedInterrupted
 from data.instrument import Symbol
-from data.quality import BarInspector
 from data.snapshot import Snapshot
 from execution.journal import OrderJournal
-from execution.venues.paper import PaperVenue
 from sextant.book import Book
 from sextant.cycle import Decision, conclude
 from sextant.desk import Desk

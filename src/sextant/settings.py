@@ -9,15 +9,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from agents.llm.settings import SeatSettings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from risk.limits import RiskLimits
 
 from agents.baseline_strategy import EmaCrossSettings, HoldSettings, SeededRandomSettings
 from agents.council.strategy import CouncilSettings
-from agents.llm.settings import SeatSettings
 from data.bar import Timeframe
 from data.clock import require_utc
 from data.instrument import Instrument, Notional, Quantity, Symbol
-from risk.limits import RiskLimits
 
 
 class BadSettings(Exception):

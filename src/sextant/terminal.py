@@ -7,12 +7,12 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+from risk.breaker import RiskState, TradingState
 
 from agents.vote import Abstention, Ballot
 from data.account import AccountState
 from data.instrument import Symbol
 from risk.approval import ApprovedOrder, Rejection, Verdict
-from risk.breaker import RiskState, TradingState
 from risk.intent import Direction
 from sextant.cycle import Decision
 from sextant.evaluation.scorecard import Scorecard

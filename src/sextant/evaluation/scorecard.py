@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from agents.strategy import Deliberation
 from data.account import ClosedTrade
@@ -32,7 +33,9 @@ class Scorecard:
         self.seats = SeatScores(horizon=horizon, hold_band=hold_band)
         self.prices: dict[Symbol, Thinned[PricePoint]] = {}
         self.fills: dict[Symbol, Thinned[Fill]] = {}
-        self.sides: Counter[Side] = Counter()
+        self.buys = 0  # fills
+        self.sells = 0
+        self.traded = 0.0  # notional of all fills, in the account's currency
         self.bars = 0
         self.decisions = 0
         self.intents = 0
@@ -69,18 +72,19 @@ class Scorecard:
             price = float(snapshot.bar.close)
             self.seats.count(snapshot.instrument.symbol, price, deliberation.ballots)
 
-    def hear(self, event: Fill | ClosedTrade | Rejection) -> None:
-        """Take what came of an intent."""
-        match event:
-            case Fill():
-                self.sides[event.side] += 1
-                self.fills.setdefault(event.symbol, Thinned()).add(event)
-            case ClosedTrade():
-                self._close(event)
-            case Rejection():
-                self.rejections.update(o.rule for o in event.objections)
+    def fill(self, fill: Fill, rate: Decimal | None) -> None:
+        """Take one of our fills; `rate` converts its quote currency into the account's."""
+        self.buys += fill.side is Side.BUY
+        self.sells += fill.side is Side.SELL
+        self.traded += float(fill.quantity * fill.price * (rate or 0))
+        self.fills.setdefault(fill.symbol, Thinned()).add(fill)
 
-    def _close(self, trade: ClosedTrade) -> None:
+    def reject(self, rejection: Rejection) -> None:
+        """Take one veto, under every rule that objected."""
+        self.rejections.update(objection.rule for objection in rejection.objections)
+
+    def close(self, trade: ClosedTrade) -> None:
+        """Take one position that is flat again."""
         self.trades += 1
         pnl = float(trade.pnl or 0)
         self.wins += pnl > 0
