@@ -6,7 +6,7 @@ from typing import Protocol
 
 from agents.council.consensus import Consensus
 from agents.report import Report
-from agents.vote import Ballot
+from agents.vote import Ballot, RecordedAnswer
 from data.bar import Timeframe
 from data.indicators import Indicator
 from data.regime import Regime
@@ -29,6 +29,7 @@ class Deliberation:
 
     reports: tuple[Report, ...]
     ballots: tuple[Ballot, ...]
+    answers: tuple[RecordedAnswer, ...]  # what models said, word for word; a replay asks nobody
     consensus: Consensus | None  # None for a strategy that takes no vote
     regime: Regime  # as code reads it
     intent: OrderIntent | None  # None: nothing is to change

@@ -1,9 +1,12 @@
 """What a seat of the panel says: a vote, or that it has none."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import NewType
 
+from agents.llm.model import Answer
 from risk.intent import Direction
 
 VoterId = NewType("VoterId", str)  # the seat, such as "claude-opus"
@@ -52,3 +55,16 @@ class Abstention:
 
 
 Ballot = Vote | Abstention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedAnswer:
+    """What a seat's model answered, word for word, and to which question."""
+
+    voter: VoterId
+    subject: str  # of the question, as is `as_of`
+    as_of: datetime
+    prompt: str  # name of the prompt
+    prompt_version: str  # content hash of the prompts that the question was made of
+    cost_usd: Decimal
+    answer: Answer

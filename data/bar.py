@@ -1,8 +1,10 @@
-"""Closed OHLCV bars, one by one and as aligned arrays."""
+"""Closed OHLCV bars: one by one, folded into longer ones, and as aligned arrays."""
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -16,6 +18,8 @@ from data.instrument import Price, Quantity, Symbol
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)  # weeks open on Mondays
+_COLUMNS = 6
+_ROW = struct.Struct(f"={_COLUMNS}d")
 
 
 class Timeframe(StrEnum):
@@ -98,23 +102,90 @@ class Bar:
     def opened_at(self) -> datetime:
         return self.closed_at - self.timeframe.delta
 
+    @property
+    def ohlcv(self) -> tuple[float, float, float, float, float]:
+        """The five numbers as floats, for what is estimated."""
+        return (
+            float(self.open),
+            float(self.high),
+            float(self.low),
+            float(self.close),
+            float(self.volume),
+        )
+
+
+class Resampler:
+    """Folds bars, given in order, into closed bars of a longer `timeframe`.
+
+    A longer bar is made of the bars of its interval that there are; one whose end is missing closes
+    with the first bar past it, and an interval without any gives none. The interval in which the
+    bars begin is left out unless they begin with it: nobody knows the rest.
+    """
+
+    def __init__(self, timeframe: Timeframe) -> None:
+        self._timeframe = timeframe
+        self._closes_at = datetime.min.replace(tzinfo=UTC)
+        self._first: Bar | None = None  # of the open interval; None where it is left out
+        self._last: Bar | None = None
+        self._high = self._low = Price(Decimal(0))
+        self._volume = Quantity(Decimal(0))
+
+    def add(self, bar: Bar) -> tuple[Bar, ...]:
+        """The longer bars that are closed now that `bar` is: none, one, or two across a gap."""
+        closed: tuple[Bar, ...] = ()
+        if bar.closed_at > self._closes_at:
+            closed = self._close()
+            self._open(bar)
+        else:
+            self._extend(bar)
+        self._last = bar
+        return closed if bar.closed_at < self._closes_at else closed + self._close()
+
+    def _open(self, bar: Bar) -> None:
+        self._closes_at = self._timeframe.close_after(bar.opened_at)
+        begins_it = bar.opened_at == self._closes_at - self._timeframe.delta
+        is_whole = begins_it or self._last is not None
+        self._first = bar if is_whole else None
+        self._high, self._low, self._volume = bar.high, bar.low, bar.volume
+
+    def _extend(self, bar: Bar) -> None:
+        self._high = max(self._high, bar.high)
+        self._low = min(self._low, bar.low)
+        self._volume = Quantity(self._volume + bar.volume)
+
+    def _close(self) -> tuple[Bar, ...]:
+        first, self._first = self._first, None
+        if first is None or self._last is None:
+            return ()
+        longer = Bar(
+            symbol=first.symbol,
+            timeframe=self._timeframe,
+            closed_at=self._closes_at,
+            open=first.open,
+            high=self._high,
+            low=self._low,
+            close=self._last.close,
+            volume=self._volume,
+        )
+        return (longer,)
+
 
 @dataclass(frozen=True, slots=True)
 class BarSeries:
     """Consecutive closed bars of one timeframe as aligned arrays, oldest first, each shape (n,).
 
-    `closed_at` is in seconds since 1970-01-01 UTC. The arrays are views: read them, never write.
+    `closed_at` is in seconds since 1970-01-01 UTC. The arrays are read-only views, 6 floats apart.
     """
 
-    _rows: FloatArray  # shape (6, capacity): closed_at, open, high, low, close, volume
+    _rows: FloatArray  # shape (capacity, 6): closed_at, open, high, low, close, volume
     _start: int
     _stop: int
 
     def __len__(self) -> int:
         return self._stop - self._start
 
-    def _column(self, row: int) -> FloatArray:
-        return self._rows[row, self._start : self._stop]
+    def _column(self, column: int) -> FloatArray:
+        return self._rows[self._start : self._stop, column]
 
     @property
     def closed_at(self) -> FloatArray:
@@ -147,33 +218,43 @@ class BarSeries:
     @classmethod
     def of(cls, bars: Iterable[Bar]) -> "BarSeries":
         """A series of its own out of bars in order."""
-        rows = [_numbers(bar) for bar in bars]
-        return cls(np.array(rows, dtype=np.float64).reshape(len(rows), 6).T.copy(), 0, len(rows))
+        return cls.of_rows([(seconds(bar.closed_at), *bar.ohlcv) for bar in bars])
+
+    @classmethod
+    def of_rows(cls, rows: npt.ArrayLike) -> "BarSeries":
+        """A series of its own out of (closed_at, open, high, low, close, volume), in order."""
+        copied = np.array(rows, dtype=np.float64).reshape(-1, _COLUMNS)
+        copied.flags.writeable = False
+        return cls(copied, 0, len(copied))
 
 
 class BarHistory:
     """The newest `capacity` bars of one timeframe; `series` is an immutable view of the present.
 
     Adding costs O(1) amortised: rows fill a block of twice the capacity, and a full block is
-    replaced by a new one, so that earlier views keep what they saw.
+    replaced by a new one, so that earlier views keep what they saw. Rows are packed into bytes,
+    which is several times faster than assigning to an array.
     """
 
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
             raise ValueError(f"a history holds at least one bar, not {capacity}")
         self._capacity = capacity
-        self._rows = np.empty((6, 2 * capacity), dtype=np.float64)
         self._stop = 0
+        self._renew(b"")
 
     def add(self, closed_at: float, ohlcv: tuple[float, float, float, float, float]) -> None:
         """Append one bar; the caller adds them in order."""
-        if self._stop == self._rows.shape[1]:
-            kept = self._rows[:, -self._capacity + 1 :] if self._capacity > 1 else self._rows[:, :0]
-            self._rows = np.empty_like(self._rows)
-            self._stop = kept.shape[1]
-            self._rows[:, : self._stop] = kept
-        self._rows[:, self._stop] = (closed_at, *ohlcv)
+        if self._stop == 2 * self._capacity:
+            self._stop = self._capacity - 1
+            self._renew(self._block[(self._capacity + 1) * _ROW.size :])
+        _ROW.pack_into(self._block, self._stop * _ROW.size, closed_at, *ohlcv)
         self._stop += 1
+
+    def _renew(self, kept: bytes | bytearray) -> None:
+        self._block = bytearray(kept).ljust(2 * self._capacity * _ROW.size, b"\0")
+        view = memoryview(self._block).toreadonly()
+        self._rows = np.frombuffer(view, dtype=np.float64).reshape(-1, _COLUMNS)
 
     @property
     def series(self) -> BarSeries:
@@ -183,14 +264,3 @@ class BarHistory:
 def seconds(at: datetime) -> float:
     """Seconds since 1970-01-01 UTC: time as the float arrays hold it."""
     return (at - _EPOCH).total_seconds()
-
-
-def _numbers(bar: Bar) -> tuple[float, float, float, float, float, float]:
-    return (
-        seconds(bar.closed_at),
-        float(bar.open),
-        float(bar.high),
-        float(bar.low),
-        float(bar.close),
-        float(bar.volume),
-    )

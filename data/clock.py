@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -41,23 +42,33 @@ class SystemClock:
 
 
 class PacedClock:
-    """Market time from `start` on, at `speed` market seconds a second, for rehearsals."""
+    """Market time from `start` on, at `speed` market seconds a second, for rehearsals.
 
-    def __init__(self, start: datetime, *, speed: float) -> None:
+    A `standing` one shows `start` until it is told to `go`.
+    """
+
+    def __init__(self, start: datetime, *, speed: float, standing: bool = False) -> None:
         require_utc(start)
-        if not speed > 0:
-            raise ValueError(f"speed must be above 0, not {speed}")
+        if not 0 < speed < math.inf:
+            raise ValueError(f"speed must be above 0 and finite, not {speed}")
         self._start = start
         self._speed = speed
-        self._began = time.monotonic()
+        self._began = None if standing else time.monotonic()
+
+    def go(self) -> None:
+        """Let time run from here on; it is no matter if it does already."""
+        if self._began is None:
+            self._began = time.monotonic()
 
     def now(self) -> datetime:
+        if self._began is None:
+            return self._start
         return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._speed)
 
     async def sleep(self, delay: timedelta) -> None:
         until = self.now() + delay
-        while (left := (until - self.now()).total_seconds()) > 0:
-            await asyncio.sleep(left / self._speed)  # noqa: TID251, ASYNC110 - a wait can end early
+        while (left := (until - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - may end early
+            await asyncio.sleep(left / self._speed)  # noqa: TID251 - here, and nowhere else
 
 
 class ManualClock:
@@ -74,6 +85,7 @@ class ManualClock:
 
     def move_to(self, at: datetime) -> None:
         """Make it `at`, and wake whoever has waited for that; time never runs backwards."""
+        require_utc(at)
         if at > self._now:
             self._now = at
         while self._sleepers and self._sleepers[0][0] <= self._now:
@@ -85,5 +97,16 @@ class ManualClock:
         if delay <= timedelta(0):
             return
         sleeper = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + delay, next(self._order), sleeper))
-        await sleeper
+        entry = (self._now + delay, next(self._order), sleeper)
+        heapq.heappush(self._sleepers, entry)
+        try:
+            await sleeper
+        except asyncio.CancelledError:
+            self._forget(entry)
+            raise
+
+    def _forget(self, entry: tuple[datetime, int, asyncio.Future[None]]) -> None:
+        """Let no given-up wait pile up until its time comes, which may be never."""
+        if entry in self._sleepers:  # not if it was woken and cancelled in the same turn
+            self._sleepers.remove(entry)
+            heapq.heapify(self._sleepers)

@@ -1,11 +1,13 @@
-"""The sole input of every agent: one symbol at one moment, closed bars only."""
+"""The sole input of every agent: one symbol at one moment, closed bars only; and how it is made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from data.account import AccountState
-from data.bar import Bar, BarSeries, Timeframe
+from data.bar import Bar, BarHistory, BarSeries, Resampler, Timeframe, seconds
+from data.faults import Corrupt, Malformed
+from data.indicators import Indicator, IndicatorBank
 from data.instrument import Instrument
 
 
@@ -33,3 +35,153 @@ class Snapshot:
     def primary(self) -> Frame:
         """The frame of the deciding timeframe."""
         return self.frames[self.bar.timeframe]
+
+
+class UnexpectedBar(Malformed):
+    """A bar of another symbol or timeframe, off its grid, or not after the newest one."""
+
+
+class NothingKnown(LookupError):
+    """A snapshot was asked for before the first bar of the deciding timeframe closed."""
+
+
+class LookAhead(Corrupt):
+    """A snapshot would hold what was not known yet when it is taken."""
+
+
+class MarketHistory:
+    """The bars and indicators of one symbol, as far as they have closed.
+
+    Takes the bars of `base`, by default the deciding timeframe, and folds them into the longer
+    ones of `frames`. A frame's indicators move only when one of its own bars closes.
+
+    Args:
+        deciding: The timeframe whose closed bars are decided on; one of `frames`.
+        frames: The indicators wanted on each timeframe.
+        capacity: How many of the newest bars each frame keeps; its indicators may reach further.
+
+    Raises:
+        ValueError: `deciding` is not among `frames`, or a frame is shorter than `base`.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        deciding: Timeframe,
+        frames: Mapping[Timeframe, tuple[Indicator, ...]],
+        *,
+        capacity: int,
+        base: Timeframe | None = None,
+    ) -> None:
+        self.instrument = instrument
+        self.deciding = deciding
+        self.bar: Bar | None = None  # the newest of the deciding timeframe
+        self.count = 0  # of the bars seen of the deciding timeframe
+        self._base = base if base is not None else deciding
+        if deciding not in frames or any(frame.delta < self._base.delta for frame in frames):
+            raise ValueError(
+                f"{instrument.symbol}: bars of {self._base} give no frames"
+                f" {', '.join(frames)} with {deciding} among them"
+            )
+        self._tracks = tuple(
+            _Track(timeframe, indicators, capacity) for timeframe, indicators in frames.items()
+        )
+        self._resampled = tuple(
+            (track, Resampler(track.timeframe))
+            for track in self._tracks
+            if track.timeframe is not self._base
+        )
+        self._direct = tuple(t for t in self._tracks if t.timeframe is self._base)
+        self._step = self._base.delta
+        self._newest = datetime.min.replace(tzinfo=UTC)
+        self._due = self._newest
+
+    def add(self, bar: Bar) -> None:
+        """Take in the next closed bar of the base timeframe; bars may be missing before it.
+
+        Raises:
+            UnexpectedBar: it is not that; nothing was taken in.
+        """
+        self._require_expected(bar)
+        closed_at = bar.closed_at
+        self._newest = closed_at
+        self._due = closed_at + self._step
+        for track in self._direct:
+            self._take(track, bar)
+        for track, resampler in self._resampled:
+            for longer in resampler.add(bar):
+                self._take(track, longer)
+
+    @property
+    def frames(self) -> dict[Timeframe, Frame]:
+        """The frames that have a closed bar, in a dict of its own."""
+        return {t.timeframe: t.frame for t in self._tracks if t.frame is not None}
+
+    def _take(self, track: "_Track", bar: Bar) -> None:
+        track.take(bar)
+        if track.timeframe is self.deciding:
+            self.bar = bar
+            self.count += 1
+
+    def _require_expected(self, bar: Bar) -> None:
+        if bar.symbol != self.instrument.symbol or bar.timeframe is not self._base:
+            raise UnexpectedBar(
+                f"{bar.symbol} {bar.timeframe} among bars of {self.instrument.symbol} {self._base}"
+            )
+        if bar.closed_at == self._due:
+            return
+        if bar.closed_at <= self._newest or not self._base.closes_at(bar.closed_at):
+            raise UnexpectedBar(
+                f"{bar.symbol} {bar.timeframe}: closed {bar.closed_at} after {self._newest}"
+            )
+
+
+class _Track:
+    """One timeframe of a history."""
+
+    __slots__ = ("_bank", "_history", "frame", "timeframe")
+
+    def __init__(
+        self, timeframe: Timeframe, indicators: tuple[Indicator, ...], capacity: int
+    ) -> None:
+        self.timeframe = timeframe
+        self.frame: Frame | None = None
+        self._bank = IndicatorBank(indicators)
+        self._history = BarHistory(capacity)
+
+    def take(self, bar: Bar) -> None:
+        closed_at, ohlcv = seconds(bar.closed_at), bar.ohlcv
+        self._history.add(closed_at, ohlcv)
+        self.frame = Frame(
+            timeframe=self.timeframe,
+            closed_at=bar.closed_at,
+            series=self._history.series,
+            indicators=self._bank.update(closed_at, *ohlcv),
+        )
+
+
+def take_snapshot(history: MarketHistory, account: AccountState, *, taken_at: datetime) -> Snapshot:
+    """What is known of the market in `history` and of our book at `taken_at`.
+
+    Raises:
+        NothingKnown: no bar of the deciding timeframe has closed.
+        LookAhead: a bar closed, or the account is dated, after `taken_at`.
+    """
+    if history.bar is None:
+        raise NothingKnown(f"{history.instrument.symbol}: no closed bar of {history.deciding}")
+    frames = history.frames
+    for frame in frames.values():
+        if frame.closed_at > taken_at:
+            raise LookAhead(
+                f"{history.instrument.symbol} {frame.timeframe}: closed {frame.closed_at},"
+                f" snapshot of {taken_at}"
+            )
+    if account.as_of > taken_at:
+        raise LookAhead(f"account of {account.as_of}, snapshot of {taken_at}")
+    return Snapshot(
+        instrument=history.instrument,
+        taken_at=taken_at,
+        bar=history.bar,
+        frames=frames,
+        account=account,
+    )

@@ -6,8 +6,9 @@ from enum import StrEnum
 from typing import Self
 
 from data.instrument import Price, Quantity, Side, Symbol
-from risk.approval import ApprovedOrder, Objection
+from risk.approval import ApprovedOrder
 from risk.intent import Purpose
+from risk.objection import Objection
 
 
 class OrderStatus(StrEnum):

@@ -60,6 +60,14 @@ class Venue(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def attaches_stops(self) -> bool:
+        """Whether an order's `stop` becomes a child stop order, there from its first fill on.
+
+        Where it does not, the stop has to be an order of its own.
+        """
+        ...
+
     async def submit(self, order: ApprovedOrder) -> None:
         """Place `order`, once per client order id: a second call with the same id changes nothing.
 

@@ -59,6 +59,11 @@ class OrderIntent:
     def __post_init__(self) -> None:
         require_utc(self.decided_at)
 
+    @property
+    def reduces(self) -> bool:
+        """Whether it may only make a position smaller; everything else is judged as an entry."""
+        return self.direction is Direction.CLOSE or self.reduce_only
+
 
 def intent_id(
     strategy_id: str, symbol: Symbol, decided_at: datetime, purpose: Purpose, attempt: int = 0

@@ -7,20 +7,9 @@ from math import isfinite
 from typing import NamedTuple
 
 from agents.report import RegimeReport
-from data.indicators import Adx, Atr, Choppiness, Ema, Indicator, Squeeze
 from data.instrument import Symbol
 from data.regime import Regime
 from data.snapshot import Snapshot
-
-INDICATORS: tuple[Indicator, ...] = (
-    Ema(21),
-    Ema(50),
-    Adx(14),
-    Atr(14),
-    Choppiness(14),
-    Squeeze(),
-)
-"""What a reading looks at, on the deciding timeframe."""
 
 # PARAMETERS.md 1.3
 _TREND_ADX = 25.0  # above it there is a trend
@@ -132,7 +121,7 @@ def settle(state: RegimeState | None, reading: Reading, at: datetime) -> RegimeS
 
 
 def read(snapshot: Snapshot) -> Reading:
-    """The reading at the newest bar of `snapshot`; UNKNOWN while an indicator warms up."""
+    """The reading at the newest bar of `snapshot`, by its standard indicators."""
     values = snapshot.primary.indicators
     return classify(
         close=float(snapshot.bar.close),
@@ -141,7 +130,7 @@ def read(snapshot: Snapshot) -> Reading:
         adx=values["adx_14"],
         atr=values["atr_14"],
         choppiness=values["choppiness_14"],
-        squeeze=values["squeeze"],
+        squeeze=values["squeeze_20"],
     )
 
 
@@ -184,5 +173,5 @@ class RegimeAnalyst:
 def _rationale(values: Mapping[str, float], state: RegimeState) -> str:
     return (
         f"ADX {values['adx_14']:.1f}, choppiness {values['choppiness_14']:.1f}, "
-        f"squeeze {values['squeeze']:.0f}; {state.streak} readings for {state.candidate}"
+        f"squeeze {values['squeeze_20']:.0f}; {state.streak} readings for {state.candidate}"
     )

@@ -1,1 +1,4 @@
-"""PostgreSQL and TimescaleDB through asyncpg: server, migrations, queries. Only `sextant` imports it."""
+"""PostgreSQL and TimescaleDB through asyncpg: server, migrations, queries.
+
+Only `sextant` imports it.
+"""

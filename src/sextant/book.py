@@ -1,23 +1,20 @@
 """The account at run time: what we hold and owe, how the risk stands, and the one gate to both."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from execution.engine import Engine, Settled
-from execution.protection import CancelStop, Protection, RaiseIntent
-from risk.breaker import Marked, OrderPlaced, RiskEvent, RiskState, next_state
-from risk.limits import RiskLimits
-
-from data.account import AccountState, ClosedTrade
+from data.account import AccountState
 from data.bar import Bar
-from data.instrument import Instrument, Symbol
+from data.instrument import Symbol
 from data.regime import Regime
-from execution.fill import Fill
+from execution.blotter import FillBooked, Settled
+from execution.engine import Engine
 from execution.journal import OrderJournal
-from execution.ledger import Ledger
+from execution.protection import CancelStop, Protection
 from risk.approval import ApprovedOrder, Rejection, Verdict, judge
+from risk.breaker import Marked, OrderPlaced, RiskEvent, RiskState, next_state
 from risk.intent import OrderIntent
+from risk.limits import RiskLimits
 from risk.market import Market
 from sextant.evaluation.scorecard import Scorecard
 
@@ -33,20 +30,17 @@ class Book:
         self,
         *,
         engine: Engine,
-        ledger: Ledger,
         protection: Protection,
         limits: RiskLimits,
         state: RiskState,
-        instruments: Mapping[Symbol, Instrument],
         journal: OrderJournal,
         scorecard: Scorecard,
     ) -> None:
         self.engine = engine
-        self.ledger = ledger
+        self.ledger = engine.ledger
         self.limits = limits
         self.state = state
         self._protection = protection
-        self._instruments = instruments
         self._journal = journal
         self._scorecard = scorecard
         self._kept_state: RiskState | None = None
@@ -57,6 +51,7 @@ class Book:
         self._advance(Marked(equity=self.ledger.equity, at=now))
 
     def account(self, now: datetime) -> AccountState:
+        """The book as it is, with what is in flight."""
         return self.engine.account(as_of=now)
 
     def rate(self, quote: str) -> Decimal | None:
@@ -75,7 +70,7 @@ class Book:
         )
 
     def act(self, verdict: Verdict, *, now: datetime) -> None:
-        """Put an approved order on record and in the queue; say why there is none."""
+        """Put an approved order on record and in the queue, or say why there is none."""
         match verdict:
             case ApprovedOrder():
                 self._advance(OrderPlaced(symbol=verdict.intent.symbol, at=now))
@@ -85,33 +80,38 @@ class Book:
                 self._journal.write(verdict)
                 self._scorecard.reject(verdict)
 
-    def settle(self) -> tuple[Settled, ...]:
+    def settle(self) -> None:
         """Book what the venue says has happened."""
-        settled = self.engine.settle()
+        self.absorb(self.engine.settle())
+
+    def absorb(self, settled: tuple[Settled, ...]) -> None:
+        """Let the breakers and the scorecard know what came of our orders."""
         for item in settled:
-            match item:
-                case Fill():
-                    self._scorecard.fill(item, self.rate(item.symbol.quote))
-                case ClosedTrade():
-                    self._advance(item)
-                    self._scorecard.close(item)
-        return settled
+            if isinstance(item, FillBooked):
+                self._scorecard.fill(item.fill, self.rate(item.fill.symbol.quote))
+                if item.closed is not None:
+                    self._advance(item.closed)
+                    self._scorecard.close(item.closed)
 
     def guard(self, *, now: datetime) -> None:
         """See to it that every position has its stop, and no stop is left without a position."""
-        for action in self._protection.actions(self.engine, self.account(now), now=now):
+        engine = self.engine
+        actions = self._protection.review(
+            self.account(now), engine.orders, engine.plans, revision=engine.revision
+        )
+        for action in actions:
             match action:
                 case CancelStop():
-                    self.engine.cancel(action.client_order_id)
-                case RaiseIntent():
-                    market = self._bare_market(action.intent.symbol)
-                    self.act(self.judge(action.intent, market, now=now), now=now)
+                    engine.cancel(action.client_order_id)
+                case OrderIntent():
+                    market = self._bare_market(action.symbol)
+                    self.act(self.judge(action, market, now=now), now=now)
 
     def _bare_market(self, symbol: Symbol) -> Market:
         """What is known of a market without a snapshot: enough for what only reduces."""
         mark = self.ledger.last_mark(symbol)
         return Market(
-            instrument=self._instruments[symbol],
+            instrument=self.engine.instruments[symbol],
             price=mark.price if mark else None,
             priced_at=mark.at if mark else None,
             rate=self.rate(symbol.quote),

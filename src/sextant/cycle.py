@@ -12,10 +12,30 @@ from agents.vote import Ballot, RecordedAnswer
 from data.instrument import Notional, Price, Quantity, Symbol
 from data.regime import Regime
 from data.snapshot import Snapshot
-from risk.approval import Verdict
+from risk.approval import ApprovedOrder, Rejection, Verdict
 from risk.intent import OrderIntent
 from risk.market import Market
+from risk.rules import Objection
 from sextant.book import Book
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """The rules let the intent pass, with this size."""
+
+    quantity: Quantity  # signed
+    reductions: tuple[Objection, ...]  # what cut the size, if anything did
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vetoed:
+    """The rules did not let the intent pass."""
+
+    objections: tuple[Objection, ...]
+
+
+Ruling = Approved | Vetoed
+"""A verdict as it goes on record: an approval does not outlive the process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +58,12 @@ class Decision:
     regime: Regime
     rationale: str
     intent: OrderIntent | None
-    verdict: Verdict | None  # None where there was no intent
+    ruling: Ruling | None  # None where there was no intent
 
 
 def conclude(
     strategy_id: str, snapshot: Snapshot, deliberation: Deliberation, book: Book, *, now: datetime
-) -> Decision:
+) -> tuple[Decision, Verdict | None]:
     """Have the intent judged, if there is one, and put everything on one sheet.
 
     The agents saw the account as it was when the snapshot was taken; the rules see it as it is
@@ -54,7 +74,7 @@ def conclude(
     if intent is not None:
         rate = book.rate(snapshot.instrument.symbol.quote)
         verdict = book.judge(intent, market_of(snapshot, deliberation.regime, rate), now=now)
-    return Decision(
+    decision = Decision(
         strategy_id=strategy_id,
         symbol=snapshot.instrument.symbol,
         bar_closed_at=snapshot.bar.closed_at,
@@ -71,8 +91,19 @@ def conclude(
         regime=deliberation.regime,
         rationale=deliberation.rationale,
         intent=intent,
-        verdict=verdict,
+        ruling=_ruling(verdict),
     )
+    return decision, verdict
+
+
+def _ruling(verdict: Verdict | None) -> Ruling | None:
+    match verdict:
+        case ApprovedOrder():
+            return Approved(quantity=verdict.quantity, reductions=verdict.reductions)
+        case Rejection():
+            return Vetoed(objections=verdict.objections)
+        case None:
+            return None
 
 
 def market_of(snapshot: Snapshot, regime: Regime, rate: Decimal | None) -> Market:

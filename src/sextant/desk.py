@@ -27,17 +27,22 @@ class Desk:
         self._warm_up = strategy.requirements.warm_up
 
     def learn(self, bar: Bar) -> None:
-        """Take one bar of history, without deciding on it."""
+        """Take in one bar of the past, without deciding on it."""
         history = self._histories.get(bar.symbol)
         if history is not None:
             history.add(bar)
 
     def observe(self, bar: Bar, *, now: datetime) -> Snapshot | None:
-        """What the strategy may see once `bar` has closed; None if the bar is not for this desk."""
+        """What the strategy may see once `bar` has closed.
+
+        None if there is nothing to decide on: the bar is another desk's, it closes no bar of the
+        deciding timeframe, or the history is still too short.
+        """
         history = self._histories.get(bar.symbol)
         if history is None:
             return None
+        before = history.count
         history.add(bar)
-        if history.count < self._warm_up:
+        if history.count == before or history.count < self._warm_up:
             return None
         return take_snapshot(history, self._book.account(now), taken_at=now)

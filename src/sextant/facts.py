@@ -5,11 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from data.quality import Flaw
-
 from data.bar import Bar
 from data.feed import FeedInterrupted
 from data.instrument import Symbol
+from data.quality import Flaw
+from execution.difference import Reconciliation
+from execution.fill import Fill
+from execution.order import Cancelling, Submitted, Submitting
+from execution.venue import OrderChanged
+from execution.venue_state import Placed, StopTriggered
+from risk.approval import Rejection
+from risk.breaker import RiskState
+from sextant.cycle import Decision
+from sextant.journal.codec import Codec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +32,8 @@ class RunStarted:
     settings_digest: str
     prompts: Mapping[str, str]  # name to content hash
     stand_ins: Mapping[str, str]  # seat to the baseline that fills it
-    warmed_up_to: (
-        datetime | None
-    )  # close of the newest bar that was known before the first one here
+    warmed_up_to: datetime | None  # close of the newest bar known before the first one here
+    warm_up_bars: int
     resumed: bool
 
 
@@ -83,3 +90,42 @@ class DecisionFailed:
     symbol: str
     bar_closed_at: datetime
     error: str
+
+
+TOPICS: Mapping[str, type] = {
+    "repro": RunStarted,
+    "stop": RunStopped,
+    "bar": BarSeen,
+    "gap": GapSeen,
+    "flaw": FlawsSeen,
+    "signals": Decision,
+    "skip": DecisionSkipped,
+    "error": DecisionFailed,
+    "rejection": Rejection,
+    "risk_state": RiskState,
+    "order_intent": Submitting,
+    "execution": Submitted,
+    "cancel": Cancelling,
+    "order": OrderChanged,
+    "fill": Fill,
+    "reconciliation": Reconciliation,
+}
+"""What our journal holds, by topic (S1-141)."""
+
+VENUE_TOPICS: Mapping[str, type] = {
+    "placed": Placed,
+    "triggered": StopTriggered,
+    "order": OrderChanged,
+    "fill": Fill,
+}
+"""What the books of a paper venue hold."""
+
+
+def codec() -> Codec:
+    """How our journal is written."""
+    return Codec(TOPICS)
+
+
+def venue_codec() -> Codec:
+    """How a paper venue's books are written."""
+    return Codec(VENUE_TOPICS)

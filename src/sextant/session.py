@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from data.quality import BarInspector
-from execution.venues.paper import PaperVenue
-
 from agents.strategy import Deliberation
 from data.bar import Bar
 from data.clock import Clock
 from data.faults import Corrupt
 from data.feed import FeedInterrupted
 from data.instrument import Symbol
+from data.quality import BarInspector
 from data.snapshot import Snapshot
 from execution.journal import OrderJournal
+from execution.venues.paper import PaperVenue
 from sextant.book import Book
 from sextant.cycle import Decision, conclude
 from sextant.desk import Desk
@@ -101,11 +100,11 @@ class Session:
         self.scorecard.count(snapshot, deliberation)
         if deliberation.intent is None and not self._keep_all:
             return
-        decision = conclude(desk.strategy_id, snapshot, deliberation, self.book, now=now)
+        decision, verdict = conclude(desk.strategy_id, snapshot, deliberation, self.book, now=now)
         self.decisions[desk.strategy_id, decision.symbol] = decision
         self._journal.write(decision)
-        if decision.verdict is not None:
-            self.book.act(decision.verdict, now=now)
+        if verdict is not None:
+            self.book.act(verdict, now=now)
 
     async def work_off(self) -> None:
         """Send what is queued and book the answers, until nothing is left to send."""

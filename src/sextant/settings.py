@@ -3,21 +3,27 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from agents.llm.settings import SeatSettings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from risk.limits import RiskLimits
 
 from agents.baseline_strategy import EmaCrossSettings, HoldSettings, SeededRandomSettings
 from agents.council.strategy import CouncilSettings
+from agents.llm.settings import SeatSettings
 from data.bar import Timeframe
 from data.clock import require_utc
 from data.instrument import Instrument, Notional, Quantity, Symbol
+from data.quality import QualityLimits
+from execution.engine import EngineSettings
+from execution.protection import ProtectionSettings
+from risk.limits import RiskLimits
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The checkout; relative paths in a configuration start here."""
 
 
 class BadSettings(Exception):
@@ -96,7 +102,12 @@ class PaperVenueSettings(Section):
     """The most of a bar's volume that one bar may fill, as a share; 0 lifts the bound."""
 
 
-class SyntheticMarketSettings(Section):
+class _Market(Section):
+    timeframe: Timeframe
+    """Of the bars that come in; a desk decides on these or on longer ones made of them."""
+
+
+class SyntheticMarketSettings(_Market):
     """`[market]` with source "synthetic": a seeded market; it says everywhere that it is one."""
 
     source: Literal["synthetic"]
@@ -106,13 +117,13 @@ class SyntheticMarketSettings(Section):
     """Market seconds a second: 60 gives a one-minute bar a second."""
 
 
-class RecordedMarketSettings(Section):
+class RecordedMarketSettings(_Market):
     """`[market]` with source "recorded": bars from files, for `sextant replay`."""
 
     source: Literal["recorded"]
 
 
-class LiveMarketSettings(Section):
+class LiveMarketSettings(_Market):
     """`[market]` with the source of a live exchange."""
 
     source: Literal["kraken"]
@@ -163,11 +174,13 @@ class StorageSettings(Section):
     """State folder: the embedded server's data, logs and reports."""
 
 
-class ProtectionSettings(Section):
-    """`[protection]`: the watch over stops."""
+class EvaluationSettings(Section):
+    """`[evaluation]`: how votes are scored."""
 
-    stop_deadline_s: Annotated[float, Field(gt=0)]
-    """Seconds a position may be without an acknowledged stop before it is flattened."""
+    horizon_bars: Annotated[int, Field(ge=1)]
+    """After so many bars of the market's timeframe a vote is held against what came."""
+    hold_band: Annotated[float, Field(gt=0)]
+    """HOLD was right if the price moved by less than this fraction."""
 
 
 class Settings(Section):
@@ -182,7 +195,10 @@ class Settings(Section):
     panel: PanelSettings
     seat: tuple[SeatSettings, ...]
     desk: Annotated[tuple[DeskSettings, ...], Field(min_length=1)]
+    engine: EngineSettings
     protection: ProtectionSettings
+    quality: QualityLimits
+    evaluation: EvaluationSettings
     storage: StorageSettings
 
     @model_validator(mode="after")
@@ -213,8 +229,15 @@ class Settings(Section):
         return {i.symbol: i.instrument() for i in self.instrument}
 
     @property
-    def stop_deadline(self) -> timedelta:
-        return timedelta(seconds=self.protection.stop_deadline_s)
+    def traded(self) -> tuple[Symbol, ...]:
+        """The symbols that some desk trades, in the order of the configuration."""
+        desks = {symbol for desk in self.desk for symbol in desk.instruments}
+        return tuple(i.symbol for i in self.instrument if i.symbol in desks)
+
+    @property
+    def state_folder(self) -> Path:
+        """Where this configuration keeps what must outlive the process."""
+        return PROJECT / self.storage.folder
 
 
 def load_settings(path: Path) -> Settings:

@@ -1,7 +1,6 @@
 """Logs for machines: one JSON object a line, without secrets."""
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -9,6 +8,8 @@ from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from sextant.settings import Settings, secret
 
 REDACTED = "<REDACTED>"
 _SECRET_NAME = re.compile(r"key|secret|token|password|passphrase|authorization|dsn", re.IGNORECASE)
@@ -78,6 +79,12 @@ def configure_logging(redactor: Redactor, *, stream: TextIO | None = None) -> No
     )
 
 
-def secrets_of(names: Iterable[str]) -> list[str]:
-    """The values of those environment variables that are set."""
-    return [value for name in names if (value := os.environ.get(name))]
+def start_logging(settings: Settings, *, to_file: bool) -> None:
+    """Log to stderr, or beside the view into `sextant.log` of the state folder."""
+    names = [settings.storage.dsn_env, *(s.api_key_env for s in settings.seat if s.api_key_env)]
+    redactor = Redactor(value for name in names if (value := secret(name)))
+    stream = None
+    if to_file:
+        settings.state_folder.mkdir(parents=True, exist_ok=True)
+        stream = (settings.state_folder / "sextant.log").open("a", encoding="utf-8")
+    configure_logging(redactor, stream=stream)

@@ -7,14 +7,13 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
-from risk.breaker import RiskState, TradingState
 
 from agents.vote import Abstention, Ballot
 from data.account import AccountState
 from data.instrument import Symbol
-from risk.approval import ApprovedOrder, Rejection, Verdict
+from risk.breaker import RiskState, TradingState
 from risk.intent import Direction
-from sextant.cycle import Decision
+from sextant.cycle import Approved, Decision, Ruling, Vetoed
 from sextant.evaluation.scorecard import Scorecard
 from sextant.session import Session
 
@@ -102,20 +101,20 @@ def ballot_row(ballot: Ballot) -> tuple[str, str | Text, Text, str, str]:
 def _outcome(decision: Decision) -> str:
     panel = decision.consensus
     said = f"{panel.direction} by {panel.agreeing} of {panel.seats} seats; " if panel else ""
-    return f"{said}{decision.rationale}; {verdict_in_words(decision.verdict)}"
+    return f"{said}{decision.rationale}; {ruling_in_words(decision.ruling)}"
 
 
-def verdict_in_words(verdict: Verdict | None) -> str:
+def ruling_in_words(ruling: Ruling | None) -> str:
     """What the risk engine said, with every objection."""
-    match verdict:
+    match ruling:
         case None:
             return "no order wished"
-        case ApprovedOrder():
-            cut = "".join(f", cut by {o.rule}" for o in verdict.reductions)
-            return f"approved {verdict.quantity:+f}{cut}"
-        case Rejection():
+        case Approved():
+            cut = "".join(f", cut by {o.rule}" for o in ruling.reductions)
+            return f"approved {ruling.quantity:+f}{cut}"
+        case Vetoed():
             listed = "; ".join(
-                f"{o.rule}: {o.observed} against {o.limit} {o.unit}" for o in verdict.objections
+                f"{o.rule}: {o.observed} against {o.limit} {o.unit}" for o in ruling.objections
             )
             return f"vetoed: {listed}"
 

@@ -58,9 +58,8 @@ def line_plot(
     shapes = [_value_axis(scale, number), _time_axis(scale, times)]
     if filled:
         left, right, base = scale.x(scale.start), scale.x(scale.end), scale.y(scale.low)
-        shapes.append(
-            f'<polygon class="area" points="{left:.1f},{base:.1f} {points} {right:.1f},{base:.1f}"/>'
-        )
+        outline = f"{left:.1f},{base:.1f} {points} {right:.1f},{base:.1f}"
+        shapes.append(f'<polygon class="area" points="{outline}"/>')
     shapes.append(f'<polyline class="line" points="{points}"/>')
     shapes.extend(_marker(scale, marker) for marker in markers)
     return (

@@ -101,7 +101,7 @@ def _seat(score: SeatScore) -> SeatSummary:
         voter=score.voter,
         model=score.model,
         stand_in=score.stand_in,
-        votes=dict(score.votes),
+        votes={str(kind): count for kind, count in score.votes.items()},
         abstentions=dict(score.abstentions),
         scored=score.scored,
         accuracy=score.accuracy,

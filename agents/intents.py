@@ -1,0 +1,71 @@
+"""A wish put into the form that risk reads: an entry with its stop, or an exit of what is held.
+
+The id of an intent is that of its bar, so that deciding twice on one bar asks for one order;
+`decided_at` is when the snapshot was taken.
+"""
+
+from decimal import Decimal
+
+from data.instrument import Price, Quantity
+from data.snapshot import Snapshot
+from risk.intent import Direction, OrderIntent, Purpose, intent_id
+
+
+def open_quantity(snapshot: Snapshot) -> Quantity:
+    """The signed position in the snapshot's symbol; dust, which no venue takes, is flat."""
+    held = snapshot.account.held(snapshot.instrument.symbol)
+    if held and snapshot.instrument.is_dust(held, snapshot.bar.close):
+        return Quantity(Decimal(0))
+    return held
+
+
+def entry_in_flight(snapshot: Snapshot) -> bool:
+    """Whether an order that adds to a position in the snapshot's symbol may still fill."""
+    symbol = snapshot.instrument.symbol
+    return any(o.symbol == symbol and not o.reduce_only for o in snapshot.account.in_flight)
+
+
+def entry(
+    strategy_id: str,
+    snapshot: Snapshot,
+    *,
+    direction: Direction,
+    confidence: float,
+    stop: Price,
+    target: Price | None = None,
+    quantity: Quantity | None = None,
+) -> OrderIntent:
+    """Open a position in `direction`; `quantity` is signed, None is as much as the rules give."""
+    return OrderIntent(
+        intent_id=_id(strategy_id, snapshot, Purpose.ENTRY),
+        strategy_id=strategy_id,
+        symbol=snapshot.instrument.symbol,
+        purpose=Purpose.ENTRY,
+        direction=direction,
+        decided_at=snapshot.taken_at,
+        confidence=confidence,
+        quantity=quantity,
+        stop=stop,
+        target=target,
+    )
+
+
+def exit_of(
+    strategy_id: str, snapshot: Snapshot, *, held: Quantity, confidence: float
+) -> OrderIntent:
+    """Close all of `held`, the signed position."""
+    return OrderIntent(
+        intent_id=_id(strategy_id, snapshot, Purpose.EXIT),
+        strategy_id=strategy_id,
+        symbol=snapshot.instrument.symbol,
+        purpose=Purpose.EXIT,
+        direction=Direction.CLOSE,
+        decided_at=snapshot.taken_at,
+        confidence=confidence,
+        quantity=Quantity(-held),
+        reduce_only=True,
+    )
+
+
+def _id(strategy_id: str, snapshot: Snapshot, purpose: Purpose) -> str:
+    return intent_id(strategy_id, snapshot.instrument.symbol, snapshot.bar.closed_at, purpose)

@@ -1,0 +1,22 @@
+"""What a vendor's HTTP status means for the caller; the same for every vendor.
+
+An SDK's error holds the request with its key, so it never becomes the cause of ours: a fault is
+made inside the `except`, and raised outside of it.
+"""
+
+from agents.llm.model import ModelRefused, ModelUnavailable
+from agents.llm.outside_text import plain, without_secret
+
+_PASSING = frozenset({408, 409, 425, 429})  # RFC 9110 section 15.5, RFC 8470, RFC 6585
+_QUOTED = 240  # characters of what the vendor said
+
+
+def status_fault(
+    model: str, status: int, said: str, secret: str
+) -> ModelUnavailable | ModelRefused:
+    """The fault that an HTTP `status` outside 2xx stands for; it quotes the vendor, not the key."""
+    quoted = plain(without_secret(plain(said, 4 * _QUOTED), secret), _QUOTED)
+    text = f"{model}: HTTP {status}: {quoted}"
+    if status in _PASSING or status >= 500:
+        return ModelUnavailable(text)
+    return ModelRefused(text)

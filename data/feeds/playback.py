@@ -1,0 +1,26 @@
+"""What every feed of prepared events shares: when an event is known, and telling it no sooner."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+
+from data.bar import Bar
+from data.clock import Clock
+from data.feed import FeedInterrupted, MarketEvent
+
+
+def known_at(event: MarketEvent) -> datetime:
+    """The earliest market time at which `event` can be told: a gap shows with the bar after it."""
+    match event:
+        case Bar():
+            return event.closed_at
+        case FeedInterrupted():
+            return event.until
+
+
+async def play(events: Iterator[MarketEvent], clock: Clock) -> AsyncIterator[MarketEvent]:
+    """Tell each of `events`, given in time order, once `clock` reaches it; a late one at once."""
+    for event in events:
+        at = known_at(event)
+        while (left := at - clock.now()) > timedelta(0):  # a wait can end early
+            await clock.sleep(left)
+        yield event

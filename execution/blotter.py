@@ -1,0 +1,228 @@
+"""The blotter: every order of an account, from the facts on record about it.
+
+The engine while it runs and the recovery after a crash feed it the same facts, so they cannot come
+to different books. Orders that are done are forgotten but for the last `remembered`; an id older
+than those is told by its decision, which lies no later than the youngest one forgotten.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+from data.account import ClosedTrade, InFlight
+from data.faults import Corrupt
+from data.instrument import Instrument, Notional, Quantity, Symbol
+from execution.fill import Fill
+from execution.ledger import Ledger
+from execution.order import Cancelling, Order, OrderStatus, Submitted, Submitting
+from execution.planned_stop import PlannedStop, after_fill, after_stop
+from execution.tracking import OrderEvent, TrackedOrder
+from execution.venue import OrderChanged, VenueEvent, stop_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillBooked:
+    """A fill is in the ledger; `closed` is the trade that it ended, if it ended one."""
+
+    fill: Fill
+    order: Order
+    closed: ClosedTrade | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderDone:
+    """An order has ended, and every fill that the venue reports of it is booked."""
+
+    order: TrackedOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRisen:
+    """An order that counts as rejected works or trades at the venue after all."""
+
+    order: TrackedOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignEvent:
+    """The venue speaks of an order that is not ours; it changes nothing here."""
+
+    event: VenueEvent
+
+
+Settled = FillBooked | OrderDone | OrderRisen | ForeignEvent
+
+
+class UnknownOrder(Corrupt):
+    """The journal tells the outcome of an order that it does not hold."""
+
+
+class Blotter:
+    """Orders that live, orders lately done, and the stop that each position should have."""
+
+    def __init__(
+        self, ledger: Ledger, instruments: Mapping[Symbol, Instrument], *, remembered: int
+    ) -> None:
+        self._ledger = ledger
+        self._instruments = instruments
+        self._remembered = remembered
+        self._live: dict[str, TrackedOrder] = {}
+        self._done: OrderedDict[str, TrackedOrder] = OrderedDict()
+        self._entry_of: dict[str, str] = {}  # a venue's own stop -> the entry it belongs to
+        self._plans: dict[Symbol, PlannedStop] = {}
+        self.plans: Mapping[Symbol, PlannedStop] = MappingProxyType(self._plans)
+        self._forgotten_until: datetime | None = None
+        self._revision = 0
+        self._snapshot: tuple[int, tuple[TrackedOrder, ...], tuple[TrackedOrder, ...]] = (0, (), ())
+
+    @property
+    def revision(self) -> int:
+        """A number that grows with every change."""
+        return self._revision
+
+    @property
+    def orders(self) -> tuple[TrackedOrder, ...]:
+        """The orders that may still fill or have fills to come, oldest first."""
+        return self._current()[1]
+
+    def find(self, client_order_id: str) -> TrackedOrder | None:
+        """A live order, one lately done, or an entry's stop of which the venue has not spoken."""
+        order = self._live.get(client_order_id) or self._done.get(client_order_id)
+        if order is None and (entry_id := self._entry_of.get(client_order_id)) is not None:
+            entry = self.find(entry_id)
+            return entry.child() if entry is not None else None
+        return order
+
+    def is_live(self, client_order_id: str) -> bool:
+        """Whether the order may still fill, or has fills to come."""
+        return client_order_id in self._live
+
+    def may_have_had(self, decided_at: datetime) -> bool:
+        """Whether an id that is not found may be of an order forgotten, for its decision's age."""
+        return self._forgotten_until is not None and decided_at <= self._forgotten_until
+
+    def in_flight(self) -> tuple[InFlight, ...]:
+        """What may still change a position, protective stops aside.
+
+        Where no price values it, its notional is infinite: nothing can be added to it.
+        """
+        exposed = self._current()[2]
+        return tuple(self._in_flight(order) for order in exposed) if exposed else ()
+
+    def apply(self, fact: object) -> tuple[Settled, ...]:
+        """Take in one fact, and say what came of it; a fact of another kind changes nothing.
+
+        Raises:
+            UnknownOrder: an outcome or a cancellation without its `Submitting`, or that one twice.
+            IllegalTransition: see `execution.tracking`.
+            UnbookableFill: see `execution.ledger`.
+        """
+        match fact:
+            case Submitting():
+                self._register(fact)
+                return ()
+            case Submitted() | Cancelling():
+                order = self.find(fact.client_order_id)
+                if order is None:
+                    raise UnknownOrder(f"no order for {fact}")
+                return self._advance(order, fact)
+            case OrderChanged() | Fill():
+                order = self.find(_subject(fact))
+                return (ForeignEvent(event=fact),) if order is None else self._advance(order, fact)
+            case _:
+                return ()
+
+    def _register(self, fact: Submitting) -> None:
+        client_order_id = fact.order.client_order_id
+        if self.find(client_order_id) is not None:
+            raise UnknownOrder(f"submitted twice: {fact}")
+        order, symbol = TrackedOrder.of(fact), fact.order.symbol
+        if order.order.stop is not None:
+            self._entry_of[stop_id(client_order_id)] = client_order_id
+        if order.is_protective:
+            self._plan(symbol, after_stop(self._plans.get(symbol), order.order))
+        self._keep(order)
+
+    def _advance(self, before: TrackedOrder, event: OrderEvent) -> tuple[Settled, ...]:
+        after = before.after(event)
+        settled: list[Settled] = []
+        if after is not before:
+            self._keep(after)
+            if isinstance(event, Fill):
+                settled.append(self._book(event, after.order))
+            if after.is_done and not before.is_done:
+                settled.append(OrderDone(order=after))
+        if before.status is OrderStatus.REJECTED and _is_alive(event):
+            settled.append(OrderRisen(order=after))
+        return tuple(settled)
+
+    def _book(self, fill: Fill, order: Order) -> FillBooked:
+        closed = self._ledger.book(fill)
+        held = self._ledger.held(fill.symbol)
+        if held and self._instruments[fill.symbol].is_dust(held, fill.price):
+            held = Quantity(Decimal(0))
+        self._plan(fill.symbol, after_fill(self._plans.get(fill.symbol), order, held))
+        return FillBooked(fill=fill, order=order, closed=closed)
+
+    def _plan(self, symbol: Symbol, plan: PlannedStop | None) -> None:
+        if plan is not None:
+            self._plans[symbol] = plan
+        else:
+            self._plans.pop(symbol, None)
+
+    def _keep(self, order: TrackedOrder) -> None:
+        self._revision += 1
+        client_order_id = order.client_order_id
+        if not order.is_done:
+            self._done.pop(client_order_id, None)
+            self._live[client_order_id] = order
+            return
+        self._live.pop(client_order_id, None)
+        self._done[client_order_id] = order
+        if len(self._done) > self._remembered:
+            self._forget(self._done.popitem(last=False)[1])
+
+    def _forget(self, order: TrackedOrder) -> None:
+        if order.order.stop is not None:
+            self._entry_of.pop(stop_id(order.client_order_id), None)
+        if self._forgotten_until is None or order.decided_at > self._forgotten_until:
+            self._forgotten_until = order.decided_at
+
+    def _current(self) -> tuple[int, tuple[TrackedOrder, ...], tuple[TrackedOrder, ...]]:
+        if self._snapshot[0] != self._revision:
+            orders = tuple(self._live.values())
+            exposed = tuple(o for o in orders if o.remaining and not o.is_protective)
+            self._snapshot = (self._revision, orders, exposed)
+        return self._snapshot
+
+    def _in_flight(self, order: TrackedOrder) -> InFlight:
+        symbol = order.order.symbol
+        mark, rate = self._ledger.last_mark(symbol), self._ledger.rate(symbol.quote)
+        notional = Decimal("Infinity")
+        if mark is not None and rate is not None:
+            notional = order.remaining * mark.price * rate
+        return InFlight(
+            client_order_id=order.client_order_id,
+            symbol=symbol,
+            quantity=Quantity(order.remaining * order.order.side.sign),
+            notional=Notional(notional),
+            reduce_only=order.order.reduce_only,
+        )
+
+
+def _subject(event: VenueEvent) -> str:
+    return event.client_order_id if isinstance(event, Fill) else event.order.client_order_id
+
+
+def _is_alive(event: OrderEvent) -> bool:
+    """Whether `event` shows an order that works, or has traded, at the venue."""
+    match event:
+        case Fill():
+            return True
+        case OrderChanged(order=said):
+            return not said.status.is_final
+        case _:
+            return False

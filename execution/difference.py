@@ -1,0 +1,51 @@
+"""What reconciling finds: each difference between our books and the venue's, by its kind."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class DifferenceKind(StrEnum):
+    """What differs; the last two forbid new exposure, the others are settled or not ours."""
+
+    MISSED_FILL = "missed_fill"  # the venue had it, we did not: booked
+    MISSED_CHANGE = "missed_change"  # the venue knew better where an order stood: taken over
+    NEVER_ARRIVED = "never_arrived"  # on our record, never at the venue: rejected, not sent again
+    VANISHED = "vanished"  # it worked here, and the venue knows it no more: cancelled
+    RISEN = "risen"  # ended here, works at the venue: being cancelled there
+    FOREIGN_ORDER = "foreign_order"  # not ours: left alone
+    FOREIGN_FILL = "foreign_fill"  # not ours: not booked
+    UNRESOLVED = "unresolved"  # an order without an answer, or fills that have yet to come
+    BALANCE = "balance"  # an asset of which the venue holds more or less than the ledger
+
+    @property
+    def forbids_entries(self) -> bool:
+        return self in (DifferenceKind.UNRESOLVED, DifferenceKind.BALANCE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that differed; `subject` is an order's, a fill's or an asset's name."""
+
+    kind: DifferenceKind
+    subject: str
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """Our books held against the venue's; a fact in the journal.
+
+    `fills_seen` is how many of the venue's fills, from its first, have been looked at: the next
+    reconciliation begins after them.
+    """
+
+    at: datetime
+    differences: tuple[Difference, ...]
+    fills_seen: int
+
+    @property
+    def reconciled(self) -> bool:
+        """Whether the books agree, or have been brought to."""
+        return not any(difference.kind.forbids_entries for difference in self.differences)

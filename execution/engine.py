@@ -1,0 +1,392 @@
+"""The engine: an order is on record before it is on the wire, and goes there once."""
+
+import asyncio
+from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data.account import AccountState
+from data.clock import Clock
+from data.faults import Refused, Transient
+from data.instrument import Instrument, Symbol
+from execution.blotter import Blotter, OrderRisen, Settled
+from execution.difference import Reconciliation
+from execution.journal import OrderJournal
+from execution.ledger import Ledger
+from execution.order import Cancelling, OrderStatus, Outcome, Submitted, Submitting
+from execution.pauses import Pauses
+from execution.planned_stop import PlannedStop
+from execution.tracking import OrderEvent, TrackedOrder
+from execution.venue import OrderChanged, OrderRefused, OutcomeUnknown, Venue, VenueUnavailable
+from risk.approval import ApprovedOrder
+
+
+class QueueFull(Transient):
+    """The order was not taken, and nothing of it is on record."""
+
+
+class IntakeClosed(Refused):
+    """The engine is stopping; the order was not taken, and nothing of it is on record."""
+
+
+class StaleIntent(Refused):
+    """The intent is older than orders already forgotten, so it may be one of them."""
+
+
+class EngineSettings(BaseModel):
+    """How the engine waits: the `[engine]` section of config/*.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often an order is tried again at a venue that cannot be reached."""
+    retry_delay: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=5)
+    """Wait before the first retry; each later one waits twice as long."""
+    lost_after: Annotated[timedelta, Field(ge=timedelta(0))] = timedelta(seconds=10)
+    """How long an unanswered order may still turn up at a venue that does not know it."""
+    queue: Annotated[int, Field(gt=0)] = 256
+    """Orders that may wait to be sent; one more is not taken."""
+    remembered: Annotated[int, Field(gt=0)] = 4096
+    """Orders kept after they are done, for what the venue says late."""
+
+
+async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+    """Await `work` to its end; being cancelled meanwhile takes effect after it."""
+    inner = asyncio.get_running_loop().create_task(work)  # awaited below, whatever happens
+    cancelled: asyncio.CancelledError | None = None
+    while not inner.done():
+        try:
+            await asyncio.shield(inner)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    inner.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+class Engine:
+    """Carries approved orders to a venue and its fills to the ledger, for one account.
+
+    The caller drives it (`work` and `settle`, bar by bar), or `run` does. Orders wait in a queue of
+    `settings.queue`; a full one takes no more. A symbol's orders keep their sequence, and while one
+    of them has no answer, nothing else of that symbol goes out.
+    """
+
+    def __init__(
+        self,
+        *,
+        venue: Venue,
+        ledger: Ledger,
+        journal: OrderJournal,
+        clock: Clock,
+        instruments: Mapping[Symbol, Instrument],
+        settings: EngineSettings,
+        on_settled: Callable[[tuple[Settled, ...]], None] = lambda settled: None,
+    ) -> None:
+        self.venue = venue
+        self.ledger = ledger
+        self.instruments = instruments
+        self.blotter = Blotter(ledger, instruments, remembered=settings.remembered)
+        self.reconciled = False
+        self.fills_seen = 0
+        self.wire = asyncio.Lock()  # held by whoever talks to the venue about orders
+        self._journal = journal
+        self.clock = clock
+        self._settings = settings
+        self._on_settled = on_settled
+        self._submissions: dict[str, ApprovedOrder] = {}
+        self._cancels: dict[str, Symbol] = {}
+        self._unknown: dict[str, tuple[Symbol, datetime]] = {}  # since when
+        self._pauses = Pauses(first=settings.retry_delay, retries=settings.retries)
+        self._sending: str | None = None
+        self._news: list[Settled] = []
+        self._is_closed = False
+        self._wake = asyncio.Event()
+
+    async def recover(self, facts: AsyncIterable[object]) -> None:
+        """Rebuild orders and ledger from the journal; facts of other kinds are passed over.
+
+        An order whose outcome is not on record will be asked about, never sent again; one that was
+        being cancelled will be cancelled again.
+        """
+        async for fact in facts:
+            self.blotter.apply(fact)
+            if isinstance(fact, Reconciliation):
+                self.fills_seen = fact.fills_seen
+        now = self.clock.now()
+        for order in self.blotter.orders:
+            if _is_unanswered(order) and order.parent is None:
+                self._unknown[order.client_order_id] = (order.order.symbol, now)
+            if order.cancelling:
+                self._cancels[order.client_order_id] = order.order.symbol
+        self._wake.set()
+
+    def accept(self, approved: ApprovedOrder) -> None:
+        """Put an order on record and queue it; one that is known already changes nothing.
+
+        Raises:
+            QueueFull: try again once `work` has run.
+            IntakeClosed: the engine is stopping.
+            StaleIntent: it was decided before an order that is forgotten by now.
+        """
+        intent = approved.intent
+        if self.blotter.find(intent.intent_id) is not None:
+            return
+        if self.blotter.may_have_had(intent.decided_at):
+            raise StaleIntent(f"{intent.intent_id}: decided at {intent.decided_at}")
+        if self._is_closed:
+            raise IntakeClosed(f"{intent.intent_id}: the engine is stopping")
+        if len(self._submissions) >= self._settings.queue:
+            raise QueueFull(f"{intent.intent_id}: {len(self._submissions)} orders wait")
+        self.record(Submitting.of(approved, at=self.clock.now()))
+        self._submissions[intent.intent_id] = approved
+        self._wake.set()
+
+    def cancel(self, client_order_id: str) -> None:
+        """Have an order cancelled; one that has ended or is not ours changes nothing.
+
+        An order that still waits in the queue is taken out of it. The venue's word ends the others.
+        """
+        order = self.blotter.find(client_order_id)
+        if order is None or not self.blotter.is_live(client_order_id) or order.status.is_final:
+            return
+        if client_order_id in self._submissions and client_order_id != self._sending:
+            self._withdraw(client_order_id, "cancelled before it was sent")
+        elif not order.cancelling:
+            self.insist_cancelled(order)
+
+    def insist_cancelled(self, order: TrackedOrder) -> None:
+        """Have an order cancelled at the venue, whatever we thought of it, or again."""
+        self.record(Cancelling(client_order_id=order.client_order_id, at=self.clock.now()))
+        self._cancels[order.client_order_id] = order.order.symbol
+        self._wake.set()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `work` has something to send, to ask or to wait for."""
+        return bool(self._submissions or self._cancels or self._unknown)
+
+    async def work(self) -> None:
+        """Send and ask what is queued and not paused; return once each outcome is on record.
+
+        It does not wait for a pause to end: call again when time has passed. A submission on the
+        wire is shielded from cancellation until its outcome is on record.
+        """
+        if not self.has_work:
+            return
+        async with self.wire:
+            submissions, cancels = tuple(self._submissions.values()), tuple(self._cancels)
+            await self._journal.flush()
+            await self.ask_unanswered()
+            for client_order_id in cancels:
+                await self._send_cancel(client_order_id)
+            for approved in submissions:
+                intent = approved.intent
+                if intent.intent_id in self._submissions and not self._is_held(intent.symbol):
+                    await _to_the_end(self._submit(approved))
+
+    async def ask_unanswered(self) -> None:
+        """Ask the venue about every order without an answer; hold `wire` while this runs."""
+        for client_order_id, (symbol, since) in tuple(self._unknown.items()):
+            if not self._pauses.holds(symbol, self.clock.now()):
+                await self._ask(client_order_id, symbol, since)
+
+    def settle(self) -> tuple[Settled, ...]:
+        """Book what the venue has told since the last call, and return what came of everything."""
+        self.absorb()
+        if not self._news:
+            return ()
+        news, self._news = tuple(self._news), []
+        return news
+
+    def absorb(self) -> None:
+        """Put on record and book what the venue has told; `settle` returns what came of it."""
+        if self.venue.pending:
+            for event in self.venue.drain():
+                self.record(event)
+
+    def record(self, fact: Submitting | OrderEvent | Reconciliation) -> None:
+        """Write a fact to the journal, and take it in."""
+        self._journal.write(fact)
+        for settled in self.blotter.apply(fact):
+            self._news.append(settled)
+            if isinstance(settled, OrderRisen):
+                self.insist_cancelled(settled.order)
+
+    def conclude(self, reconciliation: Reconciliation) -> None:
+        """Put the result on record; new exposure is allowed, or not, by it from now on."""
+        self.record(reconciliation)
+        self.reconciled = reconciliation.reconciled
+
+    async def collect_fills(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Book what the venue has filled and never told; hold `wire` while this runs.
+
+        Returns:
+            The ids of the fills that are booked now, and of those that are not ours.
+        """
+        fills = await self.venue.fills(after=self.fills_seen)
+        self.absorb()
+        booked, foreign = [], []
+        for fill in fills:
+            if self.ledger.has(fill.fill_id):
+                continue
+            if self.blotter.find(fill.client_order_id) is None:
+                foreign.append(fill.fill_id)
+                continue
+            self.record(fill)
+            booked.append(fill.fill_id)
+        self.fills_seen += len(fills)
+        return tuple(booked), tuple(foreign)
+
+    @property
+    def unanswered(self) -> frozenset[str]:
+        """Orders that were sent, or perhaps sent, and of which the venue has not yet told."""
+        return frozenset(self._unknown)
+
+    @property
+    def orders(self) -> tuple[TrackedOrder, ...]:
+        """The orders that may still fill or have fills to come, oldest first."""
+        return self.blotter.orders
+
+    @property
+    def plans(self) -> Mapping[Symbol, PlannedStop]:
+        """The stop that each open position should have."""
+        return self.blotter.plans
+
+    @property
+    def revision(self) -> int:
+        """A number that grows with every change of an order, and so of a position."""
+        return self.blotter.revision
+
+    def working(self, symbol: Symbol) -> tuple[TrackedOrder, ...]:
+        """The live orders in `symbol`, oldest first."""
+        return tuple(order for order in self.orders if order.order.symbol == symbol)
+
+    def account(self, as_of: datetime) -> AccountState:
+        """The book at `as_of`, with what is in flight."""
+        return self.ledger.account(
+            as_of=as_of, in_flight=self.blotter.in_flight(), reconciled=self.reconciled
+        )
+
+    async def run(self) -> None:
+        """Work until cancelled; if one task fails, the others stop and the error surfaces."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._submit_orders(), name="submit-orders")
+            tasks.create_task(self._book_fills(), name="book-fills")
+            tasks.create_task(self._resume(), name="resume-paused")
+
+    async def drain(self) -> None:
+        """Take no more orders, send those that wait once, and put everything on disk."""
+        self._is_closed = True
+        await self.work()
+        async with self.wire:
+            for client_order_id in tuple(self._submissions):
+                self._withdraw(client_order_id, "not sent before the engine stopped")
+        self._tell()
+        await self._journal.flush()
+
+    async def _submit_orders(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.work()
+            self._tell()
+
+    async def _book_fills(self) -> None:
+        while True:
+            await self.venue.wait()
+            self._tell()
+
+    async def _resume(self) -> None:
+        while True:
+            await self.clock.sleep(self._settings.retry_delay)
+            if self.has_work:
+                self._wake.set()
+
+    def _tell(self) -> None:
+        if settled := self.settle():
+            self._on_settled(settled)
+
+    async def _submit(self, approved: ApprovedOrder) -> None:
+        intent = approved.intent
+        self._sending = intent.intent_id
+        outcome, detail = await self._outcome(approved)
+        self._sending = None
+        if outcome is Outcome.UNAVAILABLE and not self._pauses.is_exhausted(intent.symbol):
+            self._pauses.failed(intent.symbol, self.clock.now())
+            return
+        del self._submissions[intent.intent_id]
+        self._pauses.succeeded(intent.symbol)
+        self._answer(intent.intent_id, outcome, detail)
+        if outcome is Outcome.UNKNOWN:
+            now = self.clock.now()
+            self._unknown[intent.intent_id] = (intent.symbol, now)
+            await self._ask(intent.intent_id, intent.symbol, now)
+
+    async def _outcome(self, approved: ApprovedOrder) -> tuple[Outcome, str]:
+        try:
+            await self.venue.submit(approved)
+        except VenueUnavailable as error:
+            return Outcome.UNAVAILABLE, str(error)
+        except OrderRefused as error:
+            return Outcome.REFUSED, str(error)
+        except OutcomeUnknown as error:
+            return Outcome.UNKNOWN, str(error)
+        return Outcome.ACCEPTED, ""
+
+    async def _ask(self, client_order_id: str, symbol: Symbol, since: datetime) -> None:
+        """Learn from the venue what became of an order, unless an event tells it first."""
+        found, could_tell = None, True
+        try:
+            found = await self.venue.order(client_order_id)
+            if found is not None and found.filled:
+                await self.collect_fills()
+        except (VenueUnavailable, OutcomeUnknown):
+            could_tell = False
+        self.absorb()
+        order, now = self.blotter.find(client_order_id), self.clock.now()
+        if order is not None and found is not None:
+            at = order.changed_at or order.recorded_at
+            self.record(OrderChanged(order=found, at=at, reason="asked"))
+        elif order is not None and _is_unanswered(order):
+            if not could_tell or now - since < self._settings.lost_after:
+                self._pauses.failed(symbol, now)
+                return
+            self._answer(client_order_id, Outcome.UNAVAILABLE, "the venue never saw it")
+        self._pauses.succeeded(symbol)
+        del self._unknown[client_order_id]
+
+    async def _send_cancel(self, client_order_id: str) -> None:
+        symbol = self._cancels[client_order_id]
+        if self._is_held(symbol):
+            return
+        try:
+            await self.venue.cancel(client_order_id)
+        except (VenueUnavailable, OutcomeUnknown):
+            self._pauses.failed(symbol, self.clock.now())
+            return
+        self._pauses.succeeded(symbol)
+        del self._cancels[client_order_id]
+
+    def _answer(self, client_order_id: str, outcome: Outcome, detail: str) -> None:
+        self.record(
+            Submitted(
+                client_order_id=client_order_id,
+                outcome=outcome,
+                detail=detail,
+                at=self.clock.now(),
+            )
+        )
+
+    def _withdraw(self, client_order_id: str, why: str) -> None:
+        del self._submissions[client_order_id]
+        self._answer(client_order_id, Outcome.UNAVAILABLE, why)
+
+    def _is_held(self, symbol: Symbol) -> bool:
+        unanswered = any(symbol == asked for asked, _ in self._unknown.values())
+        return unanswered or self._pauses.holds(symbol, self.clock.now())
+
+
+def _is_unanswered(order: TrackedOrder) -> bool:
+    return order.status in (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)

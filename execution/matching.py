@@ -1,0 +1,348 @@
+"""The matching core of simulated venues: resting orders, moved by closed bars alone.
+
+Pure: no clock, no I/O. What happens is returned as facts, already applied; `apply` restores them.
+
+Inside one bar, whatever it leaves open is settled against us:
+
+1. At its open, or at the later instant from which an order can fill: market orders, stop orders
+   that the price has jumped over, limit orders that find a better price.
+2. Stop orders that the bar's low or high reaches.
+3. Limit orders that the bar's low or high goes through; so a stop comes before a target.
+4. The protective stops of what has just filled, against the whole bar.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from data.bar import Bar
+from data.instrument import Instrument, Price, Quantity, Side, Symbol
+from execution.exact import EXACT
+from execution.fill import Fill, Liquidity
+from execution.order import Order, OrderStatus
+from execution.paper_terms import (
+    PaperTerms,
+    best,
+    limit_is_passed,
+    price_at,
+    stop_is_reached,
+    worst,
+)
+from execution.venue import OrderChanged, VenueOrder
+from execution.venue_state import Placed, StopTriggered, VenueFact, VenueState, WorkingOrder
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pass:
+    """One bar on its way through the orders of its symbol."""
+
+    bar: Bar
+    instrument: Instrument
+    volume: Quantity | None  # what the bar may still fill; None: no bound
+    facts: list[VenueFact] = field(default_factory=list)
+
+    @property
+    def last_instant(self) -> datetime:
+        """For what happened inside the bar, nobody knows when."""
+        return self.bar.closed_at - timedelta.resolution
+
+
+class Matching:
+    """One account at one simulated venue."""
+
+    def __init__(
+        self,
+        *,
+        venue: str,
+        instruments: Mapping[Symbol, Instrument],
+        terms: PaperTerms,
+        balances: Mapping[str, Decimal],
+    ) -> None:
+        self._instruments = instruments
+        self._terms = terms
+        self._bars: dict[Symbol, Bar] = {}
+        self._state = VenueState(venue, latency=terms.latency, balances=balances)
+
+    @property
+    def balances(self) -> Mapping[str, Decimal]:
+        return self._state.books.balances
+
+    @property
+    def open_orders(self) -> Sequence[VenueOrder]:
+        return tuple(w.view for book in self._state.resting.values() for w in book.values())
+
+    def order(self, client_order_id: str) -> VenueOrder | None:
+        working = self._state.orders.get(client_order_id)
+        return working.view if working is not None else None
+
+    def fills(self, *, after: int = 0) -> Sequence[Fill]:
+        return tuple(self._state.fills[after:])
+
+    def apply(self, fact: VenueFact) -> None:
+        """Restore a fact that this or an earlier `Matching` returned.
+
+        Raises:
+            Corrupt: it concerns an order that was never placed.
+        """
+        self._state.apply(fact)
+
+    def refusal(self, order: Order) -> str | None:
+        """Why the venue would not take `order` on, or None."""
+        instrument = self._instruments.get(order.symbol)
+        if instrument is None:
+            return f"{order.symbol} is not traded here"
+        if (flaw := _malformed(order, instrument)) is not None:
+            return flaw
+        if order.reduce_only and not self._state.books.reducible(order.symbol, order.side):
+            return "reduce-only, and there is no position to reduce"
+        price = self._expected_price(order)
+        if price is None:
+            return None
+        if order.quantity * price < instrument.min_notional:
+            return f"notional {order.quantity * price} is below {instrument.min_notional}"
+        if order.reduce_only:
+            return None
+        fee = self._fee(order.quantity, price, Liquidity.TAKER)
+        return self._shortfall(instrument, order.side, order.quantity, price, fee)
+
+    def place(self, order: Order, at: datetime) -> list[VenueFact]:
+        """Take `order` on; nothing happens where its client order id is known already.
+
+        The caller has asked for its `refusal`.
+        """
+        facts: list[VenueFact] = []
+        if order.client_order_id not in self._state.orders:
+            self._do(facts, Placed(order=order, at=at))
+            self._tell(facts, self._state.orders[order.client_order_id], at)
+        return facts
+
+    def cancel(self, client_order_id: str, at: datetime) -> list[VenueFact]:
+        """Take what is left of an order off; nothing happens where it is final or unknown."""
+        facts: list[VenueFact] = []
+        working = self._state.orders.get(client_order_id)
+        if working is not None and not working.is_final:
+            self._end(facts, working, OrderStatus.CANCELLED, at, "on request")
+            self._release_idle(facts, working.view.symbol, at)
+        return facts
+
+    def observe(self, bar: Bar) -> Sequence[VenueFact]:
+        """Let `bar` fill what it can.
+
+        A bar that begins before the last one of its symbol ended fills nothing: it tells of prices
+        that are already used, be it a longer bar or the same once more.
+        """
+        symbol = bar.symbol
+        before = self._bars.get(symbol)
+        if before is not None and bar.closed_at <= before.closed_at:
+            return ()
+        resting = self._state.resting.get(symbol)
+        if not resting or not any(_is_in_reach(w, bar) for w in resting.values()):
+            self._bars[symbol] = bar
+            return ()
+        if before is not None and bar.opened_at < before.closed_at:
+            return ()
+        self._bars[symbol] = bar
+        step = self._pass(bar)
+        for match in (self._at_start, self._stops, self._limits, self._stops):
+            _each(resting, match, step)
+        self._release_idle(step.facts, symbol, step.last_instant)
+        return step.facts
+
+    def _pass(self, bar: Bar) -> _Pass:
+        instrument = self._instruments[bar.symbol]
+        share = self._terms.participation
+        volume = instrument.quantity(bar.volume * share) if share is not None else None
+        return _Pass(bar=bar, instrument=instrument, volume=volume)
+
+    def _at_start(self, working: WorkingOrder, step: _Pass) -> None:
+        price = _start_price(working, step)
+        at = max(working.effective_at, step.bar.opened_at)
+        view = working.view
+        if view.limit is not None:
+            self._limit_at_start(working, view.limit, price, at, step)
+        elif view.trigger is None or working.is_triggered:
+            self._take(working, price, at, step)
+        elif stop_is_reached(view.trigger, price, view.side):
+            self._trigger(working, price, at, step)
+
+    def _limit_at_start(
+        self, working: WorkingOrder, limit: Price, price: Price, at: datetime, step: _Pass
+    ) -> None:
+        """An arriving limit order takes what is offered within it; one that rests is met there."""
+        side = working.view.side
+        if working.effective_at < step.bar.opened_at:
+            if limit_is_passed(limit, price, side):
+                self._fill(working, price, at, Liquidity.MAKER, step)
+            return
+        offered = self._terms.taker_price(price, side, step.instrument)
+        if limit_is_passed(limit, offered, side):
+            self._fill(working, offered, at, Liquidity.TAKER, step)
+
+    def _stops(self, working: WorkingOrder, step: _Pass) -> None:
+        trigger, side = working.view.trigger, working.view.side
+        if trigger is None or working.is_triggered:
+            return
+        price = _start_price(working, step)
+        if stop_is_reached(trigger, price, side):
+            self._trigger(working, price, step.last_instant, step)
+        elif stop_is_reached(trigger, worst(step.bar, side), side):
+            self._trigger(working, trigger, step.last_instant, step)
+
+    def _limits(self, working: WorkingOrder, step: _Pass) -> None:
+        limit, side = working.view.limit, working.view.side
+        if limit is not None and limit_is_passed(limit, best(step.bar, side), side):
+            self._fill(working, limit, step.last_instant, Liquidity.MAKER, step)
+
+    def _trigger(self, working: WorkingOrder, price: Price, at: datetime, step: _Pass) -> None:
+        """Turn a stop into a market order; an entry whose stop has gone off fills no further."""
+        client_order_id = working.view.client_order_id
+        self._do(step.facts, StopTriggered(client_order_id=client_order_id, at=at))
+        parent = self._state.parent(working)
+        if parent is not None and not parent.is_final:
+            self._end(step.facts, parent, OrderStatus.CANCELLED, at, "its stop was triggered")
+        self._take(working, price, at, step)
+
+    def _take(self, working: WorkingOrder, price: Price, at: datetime, step: _Pass) -> None:
+        offered = self._terms.taker_price(price, working.view.side, step.instrument)
+        self._fill(working, offered, at, Liquidity.TAKER, step)
+
+    def _fill(
+        self, working: WorkingOrder, price: Price, at: datetime, liquidity: Liquidity, step: _Pass
+    ) -> None:
+        """Fill what the position and the bar's volume allow, if it can be paid for."""
+        view = working.view
+        quantity = working.remaining
+        if view.reduce_only:
+            quantity = min(quantity, self._state.books.reducible(view.symbol, view.side))
+            if not quantity:
+                self._end(step.facts, working, OrderStatus.CANCELLED, at, "nothing to reduce")
+                return
+        if step.volume is not None:
+            quantity = min(quantity, step.volume)
+        if not quantity:
+            return
+        fee = self._fee(quantity, price, liquidity)
+        lacking = self._shortfall(step.instrument, view.side, quantity, price, fee)
+        if lacking is not None:
+            status = OrderStatus.CANCELLED if view.filled else OrderStatus.REJECTED
+            self._end(step.facts, working, status, at, lacking)
+            return
+        if step.volume is not None:
+            step.volume = Quantity(step.volume - quantity)
+        fill = Fill(
+            fill_id=f"{self._state.venue}-{len(self._state.fills) + 1}",
+            client_order_id=view.client_order_id,
+            symbol=view.symbol,
+            side=view.side,
+            quantity=quantity,
+            price=price,
+            fee=fee,
+            fee_asset=view.symbol.quote,
+            liquidity=liquidity,
+            filled_at=at,
+        )
+        self._report(working, fill, step.facts)
+
+    def _report(self, working: WorkingOrder, fill: Fill, facts: list[VenueFact]) -> None:
+        """The fill, then where the order and its child stop stand after it."""
+        self._do(facts, fill)
+        self._tell(facts, working, fill.filled_at)
+        child = self._state.child(working)
+        if child is not None and not child.is_final:
+            self._tell(facts, child, fill.filled_at)
+
+    def _fee(self, quantity: Quantity, price: Price, liquidity: Liquidity) -> Decimal:
+        terms = self._terms
+        share = terms.maker_fee if liquidity is Liquidity.MAKER else terms.taker_fee
+        return EXACT.multiply(EXACT.multiply(quantity, price), share)
+
+    def _expected_price(self, order: Order) -> Price | None:
+        if order.limit is not None:
+            return order.limit
+        if order.trigger is not None:
+            return order.trigger
+        bar = self._bars.get(order.symbol)
+        return bar.close if bar is not None else None
+
+    def _shortfall(
+        self, instrument: Instrument, side: Side, quantity: Quantity, price: Price, fee: Decimal
+    ) -> str | None:
+        prices = {symbol: bar.close for symbol, bar in self._bars.items()}
+        prices[instrument.symbol] = price
+        return self._state.books.shortfall(instrument, side, quantity, price, fee, prices)
+
+    def _release_idle(self, facts: list[VenueFact], symbol: Symbol, at: datetime) -> None:
+        """Cancel every reduce-only order that has nothing left to reduce.
+
+        The stop of an entry that may still fill is kept for what comes.
+        """
+        for working in tuple(self._state.resting.get(symbol, {}).values()):
+            view = working.view
+            if not view.reduce_only or self._state.books.reducible(symbol, view.side):
+                continue
+            parent = self._state.parent(working)
+            if parent is None or parent.is_final:
+                self._end(facts, working, OrderStatus.CANCELLED, at, "nothing to reduce")
+
+    def _end(
+        self,
+        facts: list[VenueFact],
+        working: WorkingOrder,
+        status: OrderStatus,
+        at: datetime,
+        reason: str,
+    ) -> None:
+        view = replace(working.view, status=status)
+        self._do(facts, OrderChanged(order=view, at=at, reason=reason))
+
+    def _tell(self, facts: list[VenueFact], working: WorkingOrder, at: datetime) -> None:
+        self._do(facts, OrderChanged(order=working.view, at=at))
+
+    def _do(self, facts: list[VenueFact], fact: VenueFact) -> None:
+        self._state.apply(fact)
+        facts.append(fact)
+
+
+def _is_in_reach(working: WorkingOrder, bar: Bar) -> bool:
+    """Whether the bar may concern the order: cheap, and no for most."""
+    view = working.view
+    if view.limit is not None:
+        return limit_is_passed(view.limit, best(bar, view.side), view.side)
+    if view.trigger is None or working.is_triggered:
+        return True
+    return stop_is_reached(view.trigger, worst(bar, view.side), view.side)
+
+
+def _each(
+    resting: Mapping[str, WorkingOrder],
+    match: Callable[[WorkingOrder, _Pass], None],
+    step: _Pass,
+) -> None:
+    """Give every order that can fill in this bar its turn, in the order of their arrival."""
+    for working in tuple(resting.values()):
+        if not working.is_final and working.effective_at < step.bar.closed_at:
+            match(working, step)
+
+
+def _start_price(working: WorkingOrder, step: _Pass) -> Price:
+    """The first price that the order meets in this bar."""
+    if working.found_at is not None and working.effective_at > step.bar.opened_at:
+        return working.found_at
+    return price_at(step.bar, working.effective_at, working.view.side, step.instrument)
+
+
+def _malformed(order: Order, instrument: Instrument) -> str | None:
+    """What is wrong with the order's numbers, whatever we own."""
+    if order.quantity % instrument.lot or order.quantity < instrument.min_quantity:
+        return (
+            f"quantity {order.quantity} is not a multiple of {instrument.lot}"
+            f" from {instrument.min_quantity} on"
+        )
+    for name in ("trigger", "limit", "stop"):
+        price = getattr(order, name)
+        if price is not None and (price <= 0 or price % instrument.tick):
+            return f"{name} {price} is not a multiple of {instrument.tick} above 0"
+    if order.trigger is not None and order.limit is not None:
+        return "an order with both a trigger and a limit is not known here"
+    return None

@@ -1,0 +1,176 @@
+"""Holding our books against the venue's: the venue is the truth about orders, fills and balances.
+
+What it did and we missed is taken over; what we meant to send and it never saw is over, and is not
+sent again; what is not ours is left alone. If the balances differ after all that, or an order still
+has no answer, the account is not reconciled and takes on no new exposure.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from data.instrument import Instrument, Symbol
+from execution.difference import Difference, DifferenceKind, Reconciliation
+from execution.engine import Engine
+from execution.order import OrderStatus
+from execution.tracking import TrackedOrder
+from execution.venue import OrderChanged, VenueOrder
+
+_TOLERANCE = Decimal("1e-8")  # what venues round balances to
+_LOOKS = 3  # fills may come while we look; then we look again
+_NOTHING = Decimal(0)
+_WORKING = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+
+
+async def reconcile(engine: Engine) -> Reconciliation:
+    """Bring the engine's books in line with its venue's, and say what differed.
+
+    At start after `Engine.recover`, and whenever in doubt: it may run beside the engine. The result
+    is on record, and `Engine.reconciled` follows it.
+
+    Raises:
+        VenueUnavailable: the venue could not be asked; nothing is concluded.
+    """
+    async with engine.wire:
+        engine.absorb()
+        differences = await _resolve_unanswered(engine)
+        balances = await engine.venue.balances()
+        for _ in range(_LOOKS):
+            differences += await _take_over_fills(engine)
+            differences += await _take_over_orders(engine)
+            before, balances = balances, await engine.venue.balances()
+            if balances == before:
+                break
+        engine.absorb()
+        differences += _open_questions(engine)
+        differences += compare_balances(engine.ledger.balances, balances, engine.instruments)
+        reconciliation = Reconciliation(
+            at=engine.clock.now(),
+            differences=tuple(dict.fromkeys(differences)),
+            fills_seen=engine.fills_seen,
+        )
+        engine.conclude(reconciliation)
+    return reconciliation
+
+
+def compare_balances(
+    ours: Mapping[str, Decimal],
+    theirs: Mapping[str, Decimal],
+    instruments: Mapping[Symbol, Instrument],
+) -> list[Difference]:
+    """The assets that differ: by a lot or more where they are traded, else by more than 1e-8."""
+    lots = {symbol.base: instrument.lot for symbol, instrument in instruments.items()}
+    differences = []
+    for asset in sorted(ours.keys() | theirs.keys()):
+        mine, other = ours.get(asset, _NOTHING), theirs.get(asset, _NOTHING)
+        apart, lot = abs(mine - other), lots.get(asset)
+        if apart > _TOLERANCE and (lot is None or apart >= lot):
+            differences.append(_difference(DifferenceKind.BALANCE, asset, mine, other))
+    return differences
+
+
+async def _resolve_unanswered(engine: Engine) -> list[Difference]:
+    asked = engine.unanswered
+    await engine.ask_unanswered()
+    differences = []
+    for client_order_id in asked - engine.unanswered:
+        order = engine.blotter.find(client_order_id)
+        if order is None:
+            continue
+        arrived = order.status is not OrderStatus.REJECTED
+        kind = DifferenceKind.MISSED_CHANGE if arrived else DifferenceKind.NEVER_ARRIVED
+        differences.append(_difference(kind, client_order_id, "no answer", order.status))
+    return differences
+
+
+async def _take_over_fills(engine: Engine) -> list[Difference]:
+    booked, foreign = await engine.collect_fills()
+    missed = [_difference(DifferenceKind.MISSED_FILL, f, "absent", "filled") for f in booked]
+    return missed + [
+        _difference(DifferenceKind.FOREIGN_FILL, f, "absent", "filled") for f in foreign
+    ]
+
+
+async def _take_over_orders(engine: Engine) -> list[Difference]:
+    """Learn where every order stands that works here or there."""
+    before = {order.client_order_id: order for order in engine.orders}
+    there = {order.client_order_id: order for order in await engine.venue.open_orders()}
+    engine.absorb()
+    differences = []
+    for client_order_id, said in there.items():
+        order = before.get(client_order_id) or engine.blotter.find(client_order_id)
+        if order is None:
+            differences.append(
+                _difference(DifferenceKind.FOREIGN_ORDER, client_order_id, "absent", said.status)
+            )
+        else:
+            differences += _adopt(engine, order, said)
+    for client_order_id, order in before.items():
+        if client_order_id not in there and order.status in _WORKING:
+            differences += await _find(engine, order)
+    return differences
+
+
+def _adopt(engine: Engine, order: TrackedOrder, said: VenueOrder) -> list[Difference]:
+    """Take over what the venue says of `order`, as it stood when the venue was asked."""
+    client_order_id = order.client_order_id
+    if order.status.is_final:
+        engine.insist_cancelled(order)
+        return [_difference(DifferenceKind.RISEN, client_order_id, order.status, said.status)]
+    if order.cancelling:
+        engine.insist_cancelled(order)
+    now = engine.blotter.find(client_order_id) or order
+    event = OrderChanged(order=said, at=order.changed_at or order.recorded_at, reason="reconciled")
+    if now.after(event) is now:
+        return []
+    engine.record(event)
+    return [_difference(DifferenceKind.MISSED_CHANGE, client_order_id, now.status, said.status)]
+
+
+async def _find(engine: Engine, order: TrackedOrder) -> list[Difference]:
+    """Ask after an order that worked here and is not open there."""
+    client_order_id = order.client_order_id
+    said = await engine.venue.order(client_order_id)
+    engine.absorb()
+    now = engine.blotter.find(client_order_id) or order
+    if now.status.is_final:
+        return []
+    if said is not None:
+        return _adopt(engine, order, said)
+    engine.record(_vanished(now))
+    return [_difference(DifferenceKind.VANISHED, client_order_id, now.status, "absent")]
+
+
+def _vanished(order: TrackedOrder) -> OrderChanged:
+    asked = order.order
+    gone = VenueOrder(
+        client_order_id=asked.client_order_id,
+        symbol=asked.symbol,
+        side=asked.side,
+        quantity=order.size,
+        filled=order.reported,
+        trigger=asked.trigger,
+        limit=asked.limit,
+        reduce_only=asked.reduce_only,
+        status=OrderStatus.CANCELLED,
+        parent=order.parent,
+    )
+    at = order.changed_at or order.recorded_at
+    return OrderChanged(order=gone, at=at, reason="the venue knows it no more")
+
+
+def _open_questions(engine: Engine) -> list[Difference]:
+    """Orders without an answer, and orders whose reported fills have not come."""
+    kind = DifferenceKind.UNRESOLVED
+    unanswered = [
+        _difference(kind, client_order_id, "no answer", "absent")
+        for client_order_id in sorted(engine.unanswered)
+    ]
+    return unanswered + [
+        _difference(kind, order.client_order_id, order.filled, order.reported)
+        for order in engine.orders
+        if order.reported > order.filled
+    ]
+
+
+def _difference(kind: DifferenceKind, subject: str, ours: object, theirs: object) -> Difference:
+    return Difference(kind=kind, subject=subject, ours=str(ours), theirs=str(theirs))

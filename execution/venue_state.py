@@ -1,0 +1,165 @@
+"""What a simulated venue knows: the orders it took on, their fills, and our account there.
+
+Every change is a fact, and `VenueState.apply` is all that a fact does, so whoever keeps the facts
+can make the same state again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from data.faults import Corrupt
+from data.instrument import Price, Quantity, Symbol
+from execution.fill import Fill
+from execution.order import Order, OrderStatus
+from execution.venue import OrderChanged, VenueOrder, stop_id
+from execution.venue_books import VenueBooks
+
+_NOTHING = Quantity(Decimal(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """The venue has taken on an order."""
+
+    order: Order
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopTriggered:
+    """A stop order has become a market order; what does not fill at once stays one."""
+
+    client_order_id: str
+    at: datetime
+
+
+VenueFact = Placed | StopTriggered | Fill | OrderChanged
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkingOrder:
+    """An order at the venue; `view` is what the venue tells of it."""
+
+    view: VenueOrder
+    effective_at: datetime  # it can fill from here on
+    stop: Price | None  # of the protective child order that its fills bring into being
+    found_at: Price | None = None  # a child's: the price at which its parent first filled
+    is_triggered: bool = False
+
+    @property
+    def remaining(self) -> Quantity:
+        return Quantity(self.view.quantity - self.view.filled)
+
+    @property
+    def is_final(self) -> bool:
+        return self.view.status.is_final
+
+
+class VenueState:
+    """Orders by client order id, those that still work by symbol too; fills; balances."""
+
+    def __init__(self, venue: str, *, latency: timedelta, balances: Mapping[str, Decimal]) -> None:
+        self.venue = venue
+        self.books = VenueBooks(balances)
+        self.fills: list[Fill] = []
+        self.orders: dict[str, WorkingOrder] = {}
+        self.resting: dict[Symbol, dict[str, WorkingOrder]] = {}
+        self._latency = latency
+
+    def apply(self, fact: VenueFact) -> None:
+        """Make `fact` so.
+
+        Raises:
+            Corrupt: it concerns an order that was never placed.
+        """
+        match fact:
+            case Placed():
+                self._place(fact)
+            case StopTriggered():
+                self._known(fact.client_order_id).is_triggered = True
+            case Fill():
+                self._fill(fact)
+            case OrderChanged():
+                self._see(self._known(fact.order.client_order_id), fact.order)
+
+    def parent(self, working: WorkingOrder) -> WorkingOrder | None:
+        """The entry that `working` protects, if it is a child."""
+        parent = working.view.parent
+        return self.orders[parent] if parent is not None else None
+
+    def child(self, working: WorkingOrder) -> WorkingOrder | None:
+        """The protective stop of `working`, once something has filled."""
+        if working.stop is None:
+            return None
+        return self.orders.get(stop_id(working.view.client_order_id))
+
+    def _place(self, fact: Placed) -> None:
+        order = fact.order
+        view = VenueOrder(
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            filled=_NOTHING,
+            trigger=order.trigger,
+            limit=order.limit,
+            reduce_only=order.reduce_only,
+            status=OrderStatus.OPEN,
+        )
+        self._add(WorkingOrder(view=view, effective_at=fact.at + self._latency, stop=order.stop))
+
+    def _fill(self, fill: Fill) -> None:
+        working = self._known(fill.client_order_id)
+        self.books.apply(fill)
+        self.fills.append(fill)
+        filled = Quantity(working.view.filled + fill.quantity)
+        whole = filled == working.view.quantity
+        status = OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED
+        self._see(working, replace(working.view, filled=filled, status=status))
+        if working.stop is not None:
+            self._protect(working, working.stop, fill)
+
+    def _protect(self, parent: WorkingOrder, trigger: Price, fill: Fill) -> None:
+        """Let the child stop cover all that has filled; one that has ended stays ended."""
+        child = self.child(parent)
+        if child is None:
+            view = _protective(parent.view, trigger)
+            self._add(
+                WorkingOrder(view=view, effective_at=fill.filled_at, stop=None, found_at=fill.price)
+            )
+        elif not child.is_final:
+            self._see(child, replace(child.view, quantity=parent.view.filled))
+
+    def _add(self, working: WorkingOrder) -> None:
+        view = working.view
+        self.orders[view.client_order_id] = working
+        self.resting.setdefault(view.symbol, {})[view.client_order_id] = working
+
+    def _see(self, working: WorkingOrder, view: VenueOrder) -> None:
+        working.view = view
+        if view.status.is_final:
+            self.resting[view.symbol].pop(view.client_order_id, None)
+
+    def _known(self, client_order_id: str) -> WorkingOrder:
+        working = self.orders.get(client_order_id)
+        if working is None:
+            raise Corrupt(f"{self.venue}: no order {client_order_id} was ever placed here")
+        return working
+
+
+def _protective(parent: VenueOrder, trigger: Price) -> VenueOrder:
+    """The child stop for what has filled of `parent`."""
+    return VenueOrder(
+        client_order_id=stop_id(parent.client_order_id),
+        symbol=parent.symbol,
+        side=parent.side.opposite,
+        quantity=parent.filled,
+        filled=_NOTHING,
+        trigger=trigger,
+        limit=None,
+        reduce_only=True,
+        status=OrderStatus.OPEN,
+        parent=parent.client_order_id,
+    )

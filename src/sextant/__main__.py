@@ -1,0 +1,5 @@
+"""`python -m sextant` is `sextant`."""
+
+from sextant.cli import main
+
+main()

@@ -1,0 +1,143 @@
+"""The command line."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from data.faults import Fault
+from sextant.settings import BadSettings, Settings, load_settings
+
+app = typer.Typer(
+    name="sextant",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A trading daemon: six sightings of one bar, one consensus, a deterministic veto, "
+    "and a journal that replays to the same decisions.",
+    epilog="Start with `sextant run --config config/rehearsal.toml`: a made-up market, a paper "
+    "venue, an embedded database; no key, no account, no network.",
+)
+errors = Console(stderr=True, soft_wrap=True)
+
+Config = Annotated[
+    Path,
+    typer.Option("--config", "-c", help="The TOML file that says everything; see config/."),
+]
+
+
+@app.command()
+def run(
+    config: Config = Path("config/paper.toml"),
+    view: Annotated[
+        bool | None,
+        typer.Option(
+            "--view/--no-view",
+            help="The live view in the terminal; by default only where there is a terminal. "
+            "Without it, JSON logs go to stderr.",
+        ),
+    ] = None,
+    bars: Annotated[
+        int | None, typer.Option(min=1, help="Stop by yourself after so many bars.")
+    ] = None,
+) -> None:
+    """Start the daemon and trade until Ctrl-C or SIGTERM.
+
+    A stop drains: no new decision is made, what is on the wire ends on record, the journal is
+    flushed and a summary is printed. Started again, it goes on where it was.
+    """
+    from sextant.daemon import run_daemon  # the adapters' libraries take a second to import
+
+    settings = _settings(config)
+    shown = sys.stdout.isatty() if view is None else view
+    asyncio.run(run_daemon(settings, view=shown, max_bars=bars))
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Bars as CSV (ts,open,high,low,close,volume; ts is the bar's open in seconds), "
+            "plain or .gz; the name holds pair and timeframe, such as BTCUSDT_1m.",
+        ),
+    ],
+    config: Config = Path("config/rehearsal.toml"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the report and the journal.")
+    ] = Path("var/replay"),
+) -> None:
+    """Run the same decision cycle over recorded bars, as fast as it goes.
+
+    The same files and configuration give the same decisions, byte for byte. Writes report.json,
+    report.html and journal.jsonl into the folder of --out.
+    """
+    from sextant.replay import run_replay
+
+    run_replay(_settings(config), files, out=out, console=Console())
+
+
+@app.command()
+def audit(
+    config: Config = Path("config/paper.toml"),
+) -> None:
+    """Verify the journal of a daemon that is not running, and decide everything again from it.
+
+    Recomputes the hash chain, replays the recorded facts and model answers, and compares every
+    decision and order with the record; then holds the ledger against the venue's books.
+    """
+    from sextant.audit import run_audit
+
+    sound = asyncio.run(run_audit(_settings(config), console=Console()))
+    raise typer.Exit(0 if sound else 1)
+
+
+@app.command()
+def check(config: Config = Path("config/paper.toml")) -> None:
+    """Validate configuration and environment, and say in plain words what is wrong."""
+    from sextant.check import inspect_environment
+
+    settings = _settings(config)
+    findings = inspect_environment(settings, config)
+    console = Console(soft_wrap=True)
+    for finding in findings:
+        console.print(f"{finding.severity.upper():8} {finding.text}", markup=False)
+    raise typer.Exit(1 if any(f.severity == "error" for f in findings) else 0)
+
+
+def _settings(config: Path) -> Settings:
+    try:
+        return load_settings(config)
+    except BadSettings as error:
+        _say(str(error))
+        raise typer.Exit(2) from error
+
+
+def _say(text: str) -> None:
+    errors.print(text, style="red", markup=False, highlight=False)
+
+
+def main() -> None:
+    """Run the command line; what the outside world does to us is said in a sentence."""
+    try:
+        app()
+    except Fault as fault:
+        _say(f"sextant: {fault}")
+        sys.exit(1)
+    except ExceptionGroup as group:
+        faults, rest = group.split(Fault)
+        if rest is not None or faults is None:
+            raise
+        for leaf in _leaves(faults):
+            _say(f"sextant: {leaf}")
+        sys.exit(1)
+
+
+def _leaves(group: ExceptionGroup[Fault]) -> list[Fault]:
+    flat: list[Fault] = []
+    for error in group.exceptions:
+        flat.extend(_leaves(error) if isinstance(error, ExceptionGroup) else [error])
+    return flat

@@ -1,0 +1,197 @@
+"""The daemon: the market, the desks and the engine at work, until somebody says stop."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+from rich.live import Live
+
+from data.bar import Bar
+from data.clock import SystemClock
+from data.snapshot import Snapshot
+from data.store import StoreUnavailable
+from sextant.desk import Desk
+from sextant.evaluation.report import table, write_report
+from sextant.evaluation.summary import Summary, summarise
+from sextant.facts import RunStopped
+from sextant.house import House, open_house
+from sextant.session import Session
+from sextant.settings import Settings
+from sextant.telemetry import start_logging
+from sextant.terminal import render
+
+_VIEW_EVERY = timedelta(milliseconds=500)
+_FIRST_WAIT, _LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=5)
+_WALL = (
+    SystemClock()
+)  # outages and the view last as long as they last, whatever time the market has
+_log = structlog.get_logger(__name__)
+
+
+async def run_daemon(settings: Settings, *, view: bool, max_bars: int | None = None) -> Summary:
+    """Trade until SIGINT or SIGTERM, the end of the market, or `max_bars` bars; then settle.
+
+    Raises:
+        Fault: the outside world does not let us begin, or go on.
+    """
+    start_logging(settings, to_file=view)
+    async with open_house(settings) as house:
+        reason = await Daemon(house, max_bars=max_bars).run(view=view)
+        summary = summary_of(house)
+    page = write_report(settings.state_folder / "report", summary, house.session.scorecard)[1]
+    _say_goodbye(summary, reason, page, Console(stderr=not view))
+    return summary
+
+
+def summary_of(house: House) -> Summary:
+    """The run so far, in numbers."""
+    return summarise(
+        house.session.scorecard,
+        title=f"Sextant, {house.settings.mode}",
+        market=house.market,
+        currency=house.settings.account.currency,
+        equity=house.session.book.ledger.equity,
+        model_costs_usd=house.seats.budget.spent,
+    )
+
+
+def _say_goodbye(summary: Summary, reason: str, page: Path, console: Console) -> None:
+    console.print(table(summary))
+    console.print(f"stopped: {reason}; report in {page}", soft_wrap=True, markup=False)
+
+
+class Daemon:
+    """Drives a house. Each desk decides on each of its symbols in a task of its own."""
+
+    def __init__(self, house: House, *, max_bars: int | None = None) -> None:
+        self._house = house
+        self._session = house.session
+        self._max_bars = max_bars
+        self._workers: dict[tuple[str, str], Worker] = {}
+
+    async def run(self, *, view: bool) -> str:
+        """Work until told to stop; returns why it did. What is on the wire ends on record."""
+        stop = asyncio.Event()
+        engine = self._session.book.engine
+        with _signals_set(stop):
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(engine.run(), name="engine"),
+                    tasks.create_task(self._show(view=view), name="view"),
+                ]
+                stopping = tasks.create_task(stop.wait(), name="stop")
+                feed = tasks.create_task(self._follow(tasks), name="feed")
+                await asyncio.wait({feed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                reason = "the market ended" if feed.done() else "asked to"
+                for worker in self._workers.values():
+                    worker.cancel()
+                for task in (*background, stopping, feed):
+                    task.cancel()
+        await engine.drain()
+        self._house.journal.write(RunStopped(at=self._house.clock.now(), reason=reason))
+        await self._house.journal.flush()
+        return reason
+
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        """Take the market's events in order, and hand what each desk sees to its worker."""
+        house, session = self._house, self._session
+        house.clock.go()
+        async for event in house.feed.events():
+            if not isinstance(event, Bar):
+                session.note(event)
+                continue
+            if event.closed_at <= house.newest.get(event.symbol, event.opened_at):
+                continue  # seen before the restart
+            await self._keep(event)
+            for desk, snapshot in await session.take(event):
+                self._worker(desk, snapshot, tasks).offer(snapshot)
+            if self._max_bars is not None and session.scorecard.bars >= self._max_bars:
+                break
+        for worker in self._workers.values():
+            await worker.finish()
+
+    def _worker(self, desk: Desk, snapshot: Snapshot, tasks: asyncio.TaskGroup) -> "Worker":
+        key = (desk.strategy_id, snapshot.instrument.symbol)
+        worker = self._workers.get(key)
+        if worker is None:
+            worker = self._workers[key] = Worker(self._session, desk, tasks)
+        return worker
+
+    async def _keep(self, bar: Bar) -> None:
+        """Put the bar into the store, through outages; the market waits meanwhile."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                await self._house.bars.put([bar])
+            except StoreUnavailable as error:
+                _log.warning("the store is away; the market waits", error=str(error))
+                await _WALL.sleep(wait)
+                wait = min(2 * wait, _LONGEST_WAIT)
+            else:
+                return
+
+    async def _show(self, *, view: bool) -> None:
+        """The live view, or a line in the log for every hour of market time."""
+        house = self._house
+        title = f"Sextant, {house.settings.mode} on {house.market}"
+        if not view:
+            return
+        with Live(auto_refresh=False, console=Console()) as live:
+            while True:
+                shown = render(
+                    self._session,
+                    title=title,
+                    now=house.clock.now(),
+                    model_costs_usd=house.seats.budget.spent,
+                )
+                live.update(shown, refresh=True)
+                await _WALL.sleep(_VIEW_EVERY)
+
+
+class Worker:
+    """Decides for one desk on one symbol; while it is busy, only the newest snapshot waits."""
+
+    def __init__(self, session: Session, desk: Desk, tasks: asyncio.TaskGroup) -> None:
+        self._session = session
+        self._desk = desk
+        self._mailbox: asyncio.Queue[Snapshot] = asyncio.Queue(maxsize=1)
+        self._task = tasks.create_task(self._run(), name=f"desk {desk.strategy_id}")
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Hand over the newest snapshot; one that still waits is passed over, on record."""
+        if self._mailbox.full():
+            self._session.skip(self._desk, self._mailbox.get_nowait(), "still busy")
+            self._mailbox.task_done()
+        self._mailbox.put_nowait(snapshot)
+
+    async def finish(self) -> None:
+        """Return once nothing waits and nothing is being decided."""
+        await self._mailbox.join()
+
+    def cancel(self) -> None:
+        """Give up; a decision that is not yet on record will never be."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            snapshot = await self._mailbox.get()
+            await self._session.decide(self._desk, snapshot)
+            self._mailbox.task_done()
+
+
+@contextlib.contextmanager
+def _signals_set(stop: asyncio.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop` while the block runs."""
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.set)
+    try:
+        yield
+    finally:
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(sign)

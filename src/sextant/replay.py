@@ -1,0 +1,171 @@
+"""Replay: the road over recorded bars, as fast as it goes, and the same every time."""
+
+import asyncio
+import gzip
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from data.clock import ManualClock
+from data.faults import Refused
+from data.feed import FeedInterrupted, MarketEvent
+from data.feeds.playback import known_at
+from data.feeds.recorded import BarReading, file_digest, merge, read_bars, series_named
+from execution.reconcile import reconcile
+from execution.venues.paper import PaperVenue
+from sextant import wiring
+from sextant.evaluation.report import table, write_report
+from sextant.evaluation.summary import Summary, summarise
+from sextant.facts import RunStopped, codec, venue_codec
+from sextant.journal.codec import Codec
+from sextant.journal.jsonl import JsonlJournal
+from sextant.session import Session
+from sextant.settings import Settings
+
+_STEP = 1000  # bars between two updates of the progress bar
+
+
+class NothingToReplay(Refused):
+    """The files hold no bar that the configuration's desks could see."""
+
+
+def run_replay(
+    settings: Settings, files: Sequence[Path], *, out: Path, console: Console
+) -> Summary:
+    """Replay `files` and write the report and the journal into `out`.
+
+    Raises:
+        NothingToReplay: a file holds another pair or timeframe than the configuration trades.
+        Malformed: a file is not what it claims to be.
+        OSError: a file cannot be read, or `out` not be written.
+    """
+    readings = [_reading(settings, path) for path in files]
+    rows = sum(_rows(path) for path in files)
+    with Progress(
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        task = progress.add_task("bars", total=rows)
+        events = _counted(merge(readings), lambda: progress.advance(task, _STEP))
+        market = "recorded: " + ", ".join(f"{p.name} {file_digest(p)[:12]}" for p in files)
+        session, summary = asyncio.run(replay(settings, events, market=market, out=out))
+        progress.update(task, completed=rows)
+    _, page = write_report(out, summary, session.scorecard)
+    console.print(table(summary))
+    for reading in readings:
+        _tell_refusals(reading, console)
+    console.print(f"report in {page}, journal in {out / 'journal.jsonl'}", soft_wrap=True)
+    return summary
+
+
+async def replay(
+    settings: Settings, events: Iterator[MarketEvent], *, market: str, out: Path
+) -> tuple[Session, Summary]:
+    """Take every event through the house, on a clock that stands at each; paper fills the orders.
+
+    Raises:
+        NothingToReplay: there is no event.
+    """
+    first = next(events, None)
+    if first is None:
+        raise NothingToReplay("the files hold no bar")
+    clock = ManualClock(known_at(first))
+    with (
+        _fresh_journal(out / "journal.jsonl", codec(), clock) as ours,
+        _fresh_journal(out / "venue.jsonl", venue_codec(), clock) as books,
+    ):
+        paper = PaperVenue(
+            name="paper",
+            instruments=settings.instruments,
+            terms=wiring.paper_terms(settings),
+            balances=settings.account.balances,
+            journal=books,
+            clock=clock,
+        )
+        seats = wiring.roster(settings, clock)
+        engine = wiring.engine(settings, paper, ours, clock)
+        await reconcile(engine)
+        session = wiring.session(
+            settings,
+            seats,
+            engine=engine,
+            state=None,
+            paper=paper,
+            journal=ours,
+            clock=clock,
+            keep_all=False,
+        )
+        ours.write(wiring.run_started(settings, seats, market, clock.now(), past=(), resumed=False))
+        await drive(session, itertools.chain([first], events), clock)
+        ours.write(RunStopped(at=clock.now(), reason="the recording ended"))
+        await ours.flush()
+    summary = summarise(
+        session.scorecard,
+        title="Sextant, replay",
+        market=market,
+        currency=settings.account.currency,
+        equity=engine.ledger.equity,
+        model_costs_usd=seats.budget.spent,
+    )
+    return session, summary
+
+
+async def drive(session: Session, events: Iterable[MarketEvent], clock: ManualClock) -> None:
+    """Each bar in turn: fills, marks, sightings, decisions, orders. Nothing runs beside it."""
+    engine = session.book.engine
+    for event in events:
+        clock.move_to(known_at(event))
+        if isinstance(event, FeedInterrupted):
+            session.note(event)
+            continue
+        for desk, snapshot in await session.take(event):
+            await session.decide(desk, snapshot)
+        if engine.has_work:
+            await session.work_off()
+
+
+def _reading(settings: Settings, path: Path) -> BarReading:
+    symbol, timeframe = series_named(path)
+    if symbol not in settings.traded or timeframe is not settings.market.timeframe:
+        raise NothingToReplay(
+            f"{path}: holds {symbol} {timeframe}; the configuration's desks trade "
+            f"{', '.join(settings.traded)} on bars of {settings.market.timeframe}"
+        )
+    return read_bars(path, symbol, timeframe)
+
+
+def _rows(path: Path) -> int:
+    """How many rows follow the header."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    return max(lines - 1, 0)
+
+
+def _counted(events: Iterator[MarketEvent], step: Callable[[], None]) -> Iterator[MarketEvent]:
+    """The same events; every so many, `step` is called."""
+    while block := list(itertools.islice(events, _STEP)):
+        yield from block
+        step()
+
+
+def _fresh_journal(path: Path, codec: Codec, clock: ManualClock) -> JsonlJournal:
+    """A new journal in place of an earlier replay's: a replay is made again, not continued."""
+    path.unlink(missing_ok=True)
+    return JsonlJournal(path, codec=codec, clock=clock, sync=False)
+
+
+def _tell_refusals(reading: BarReading, console: Console) -> None:
+    report = reading.report
+    if report.refused or report.gaps:
+        refused = ", ".join(f"{count} {defect}" for defect, count in report.refused.items())
+        console.print(
+            f"{report.path.name}: {report.gaps} gaps ({report.missing} bars missing)"
+            f"{'; rows left out: ' + refused if refused else ''}",
+            soft_wrap=True,
+        )

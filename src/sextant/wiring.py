@@ -1,0 +1,257 @@
+"""The composition root: the one place where concrete adapters meet."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from importlib.metadata import version
+
+import orjson
+
+from agents.baseline_strategy import (
+    EmaCross,
+    EmaCrossSettings,
+    Hold,
+    HoldSettings,
+    SeededRandom,
+    SeededRandomSettings,
+)
+from agents.council.baselines import BASELINES
+from agents.council.strategy import Council, CouncilSettings
+from agents.llm.budget import Budget
+from agents.llm.factory import build_model
+from agents.llm.settings import SeatSettings
+from agents.panel import EmptySeat, Interview, ModelSeat, Panel, RuleSeat, Seat
+from agents.prompts import PromptLibrary
+from agents.strategy import Strategy
+from data.bar import Bar, Timeframe
+from data.clock import Clock
+from data.faults import Refused
+from data.quality import BarInspector
+from data.snapshot import MarketHistory
+from execution.engine import Engine
+from execution.journal import OrderJournal
+from execution.ledger import Ledger
+from execution.paper_terms import PaperTerms
+from execution.protection import Protection
+from execution.venue import Venue
+from execution.venues.paper import PaperVenue
+from risk.breaker import RiskState, initial_state
+from sextant.book import Book
+from sextant.desk import Desk
+from sextant.evaluation.scorecard import Scorecard
+from sextant.facts import RunStarted
+from sextant.session import Session
+from sextant.settings import PROJECT, DeskSettings, Mode, Settings, secret
+
+
+class NoEquity(Refused):
+    """Nothing to trade with, or nothing that can be valued."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roster:
+    """Who sits on the panel, on whose money, and with which words."""
+
+    seats: tuple[Seat, ...]
+    budget: Budget
+    prompts: PromptLibrary
+    deadline: timedelta
+
+    @property
+    def stand_ins(self) -> dict[str, str]:
+        """Seat to the baseline that fills it instead of its model."""
+        return {s.voter: s.name for s in self.seats if isinstance(s, RuleSeat) and s.stand_in}
+
+
+def roster(settings: Settings, clock: Clock, *, spent_today: Decimal = Decimal(0)) -> Roster:
+    """The seats as they can be filled here and now: by a model, a stand-in, or nobody."""
+    deadline = timedelta(seconds=settings.panel.deadline_s)
+    return Roster(
+        seats=tuple(_seat(s, settings.mode, clock, deadline) for s in settings.seat),
+        budget=Budget(
+            daily_limit=settings.panel.daily_budget_usd,
+            decision_limit=settings.panel.decision_budget_usd,
+            clock=clock,
+            spent=spent_today,
+        ),
+        prompts=PromptLibrary(PROJECT / settings.panel.prompts),
+        deadline=deadline,
+    )
+
+
+def _seat(seat: SeatSettings, mode: Mode, clock: Clock, deadline: timedelta) -> Seat:
+    key = secret(seat.api_key_env) if seat.api_key_env else None
+    if key is not None:
+        return ModelSeat(
+            voter=seat.voter,
+            model=build_model(seat, key, clock=clock, timeout=deadline),
+            prompt=seat.prompt,
+            price=seat.price,
+            max_tokens=seat.max_tokens,
+        )
+    if mode is Mode.REHEARSAL:
+        rule = BASELINES[seat.stand_in]()
+        return RuleSeat(voter=seat.voter, rule=rule.opine, name=seat.stand_in, stand_in=True)
+    missing = f"{seat.api_key_env} is not set"
+    return EmptySeat(voter=seat.voter, model=seat.model, detail=missing)
+
+
+def strategy(desk: DeskSettings, seats: Roster) -> Strategy:
+    """The strategy that a desk's settings describe."""
+    kind = desk.strategy
+    match kind:
+        case CouncilSettings():
+            interview = Interview(
+                prompts=seats.prompts, budget=seats.budget, deadline=seats.deadline
+            )
+            return Council(
+                strategy_id=desk.strategy_id,
+                timeframe=desk.timeframe,
+                overlays=desk.overlays,
+                panel=Panel(seats.seats, interview),
+                settings=kind,
+            )
+        case EmaCrossSettings():
+            return EmaCross(strategy_id=desk.strategy_id, timeframe=desk.timeframe, settings=kind)
+        case HoldSettings():
+            return Hold(strategy_id=desk.strategy_id, timeframe=desk.timeframe, settings=kind)
+        case SeededRandomSettings():
+            return SeededRandom(
+                strategy_id=desk.strategy_id, timeframe=desk.timeframe, settings=kind
+            )
+
+
+def paper_terms(settings: Settings) -> PaperTerms:
+    """On what terms the paper venue fills."""
+    paper = settings.paper_venue
+    return PaperTerms(
+        maker_fee=paper.maker_fee,
+        taker_fee=paper.taker_fee,
+        spread_bps=paper.spread_bps,
+        slippage_bps=paper.slippage_bps,
+        latency=timedelta(milliseconds=paper.latency_ms),
+        participation=paper.participation or None,
+    )
+
+
+def longest_history(settings: Settings, seats: Roster) -> int:
+    """How many bars warm every desk up."""
+    base = settings.market.timeframe
+    return max(history_length(strategy(desk, seats), desk, base) for desk in settings.desk)
+
+
+def history_length(wanted: Strategy, desk: DeskSettings, base: Timeframe) -> int:
+    """How many bars of `base` warm `wanted` up on every timeframe it sees."""
+    need = wanted.requirements
+    longest = max((overlay.delta for overlay in desk.overlays), default=desk.timeframe.delta)
+    bars = need.warm_up * (desk.timeframe.delta // base.delta)
+    return max(bars, need.bars * (longest // base.delta))
+
+
+def session(
+    settings: Settings,
+    seats: Roster,
+    *,
+    engine: Engine,
+    state: RiskState | None,
+    paper: PaperVenue | None,
+    journal: OrderJournal,
+    clock: Clock,
+    keep_all: bool,
+) -> Session:
+    """Desks, book and scorecard around an engine; `state` is None where none is on record."""
+    card = Scorecard(
+        horizon=settings.evaluation.horizon_bars, hold_band=settings.evaluation.hold_band
+    )
+    base = settings.market.timeframe
+    book = Book(
+        engine=engine,
+        protection=Protection(engine.instruments, settings.protection),
+        limits=settings.risk,
+        state=state or _first_state(engine, clock),
+        journal=journal,
+        scorecard=card,
+    )
+    return Session(
+        book=book,
+        desks=[
+            _desk(desk, settings.market.timeframe, seats, engine, book) for desk in settings.desk
+        ],
+        paper=paper,
+        inspectors={
+            symbol: BarInspector(symbol, base, settings.quality) for symbol in settings.traded
+        },
+        journal=journal,
+        scorecard=card,
+        clock=clock,
+        keep_all=keep_all,
+    )
+
+
+def _first_state(engine: Engine, clock: Clock) -> RiskState:
+    equity = engine.ledger.equity
+    if equity is None or equity <= 0:
+        raise NoEquity(
+            f"the account's equity is {equity or 'unknown'}: account.balances must be worth something "
+            "in the account's currency, and each asset must have a price"
+        )
+    return initial_state(equity, clock.now())
+
+
+def _desk(
+    settings: DeskSettings, base: Timeframe, seats: Roster, engine: Engine, book: Book
+) -> Desk:
+    wanted = strategy(settings, seats)
+    histories = {
+        symbol: MarketHistory(
+            engine.instruments[symbol],
+            settings.timeframe,
+            wanted.requirements.frames,
+            capacity=wanted.requirements.bars,
+            base=base,
+        )
+        for symbol in settings.instruments
+    }
+    return Desk(settings.strategy_id, wanted, histories, book)
+
+
+def engine(settings: Settings, venue: Venue, journal: OrderJournal, clock: Clock) -> Engine:
+    """An engine and its ledger at the opening balances, before anything is recovered."""
+    instruments = settings.instruments
+    return Engine(
+        venue=venue,
+        ledger=Ledger(settings.account.currency, settings.account.balances, instruments),
+        journal=journal,
+        clock=clock,
+        instruments=instruments,
+        settings=settings.engine,
+    )
+
+
+def run_started(
+    settings: Settings,
+    seats: Roster,
+    market: str,
+    now: datetime,
+    past: Sequence[Bar],
+    *,
+    resumed: bool,
+) -> RunStarted:
+    """How this run began, so that it can be made again."""
+    shown = settings.model_dump(mode="json")
+    text = orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)
+    return RunStarted(
+        at=now,
+        version=version("sextant"),
+        mode=settings.mode,
+        market=market,
+        settings=shown,
+        settings_digest=hashlib.sha256(text).hexdigest(),
+        prompts=dict(seats.prompts.versions),
+        stand_ins=seats.stand_ins,
+        warmed_up_to=past[-1].closed_at if past else None,
+        warm_up_bars=len(past),
+        resumed=resumed,
+    )

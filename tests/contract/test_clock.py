@@ -1,0 +1,85 @@
+"""What holds for every clock: UTC, never backwards, and no sleep that ends too soon."""
+
+import asyncio
+from datetime import UTC, timedelta
+
+import pytest
+
+from data.clock import ManualClock, PacedClock, SystemClock
+from tests.builders_feeds import OPENING, other_tasks, until_done
+
+SLACK = timedelta(milliseconds=2)  # the wall clock may be slewed while the loop's timer runs
+
+
+@pytest.fixture(
+    params=[
+        pytest.param((SystemClock, timedelta(milliseconds=5)), id="system"),
+        pytest.param((lambda: PacedClock(OPENING, speed=12_000), timedelta(minutes=1)), id="paced"),
+        pytest.param((lambda: ManualClock(OPENING), timedelta(minutes=1)), id="manual"),
+    ]
+)
+def clock_and_delay(request):
+    make, delay = request.param
+    return make(), delay
+
+
+async def finish(clock, *naps):
+    """Run `naps` to their ends; time that has to be moved is moved."""
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(nap) for nap in naps]
+        if isinstance(clock, ManualClock):
+            for task in running:
+                await until_done(task, clock, timedelta(seconds=10))
+
+
+async def test_now_is_utc(clock_and_delay):
+    clock, _ = clock_and_delay
+    assert clock.now().tzinfo is UTC
+
+
+async def test_time_never_runs_backwards(clock_and_delay):
+    clock, delay = clock_and_delay
+    seen = [clock.now()]
+    for _ in range(3):
+        await finish(clock, clock.sleep(delay))
+        seen.append(clock.now())
+    assert seen == sorted(seen)
+
+
+async def test_a_sleep_lasts_at_least_its_delay(clock_and_delay):
+    clock, delay = clock_and_delay
+    began = clock.now()
+    await finish(clock, clock.sleep(delay))
+    assert clock.now() - began >= delay - SLACK
+
+
+@pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=-1)], ids=["none", "negative"])
+async def test_no_delay_is_no_wait(clock_and_delay, delay):
+    clock, _ = clock_and_delay
+    async with asyncio.timeout(5):
+        await clock.sleep(delay)
+
+
+async def test_the_shorter_sleep_ends_first(clock_and_delay):
+    clock, delay = clock_and_delay
+    woken = []
+
+    async def nap(factor):
+        await clock.sleep(delay * factor)
+        woken.append(factor)
+
+    await finish(clock, nap(4), nap(1), nap(2))
+    assert woken == [1, 2, 4]
+
+
+async def test_a_cancelled_sleep_ends_alone(clock_and_delay):
+    clock, delay = clock_and_delay
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        given_up = tasks.create_task(clock.sleep(timedelta(days=3650)))
+        other = tasks.create_task(clock.sleep(delay))
+        await other_tasks()
+        given_up.cancel()
+        if isinstance(clock, ManualClock):
+            await until_done(other, clock, timedelta(seconds=10))
+    assert given_up.cancelled()
+    assert not other.cancelled()

@@ -1,0 +1,269 @@
+"""One suite for every adapter of `execution.venue.Venue`.
+
+An arena holds a venue and can move its market; a new adapter adds its own to `ARENAS`.
+"""
+
+import asyncio
+import random
+import uuid
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+
+from data.clock import ManualClock
+from execution.fill import Fill
+from execution.order import OrderStatus
+from execution.venue import (
+    OrderChanged,
+    OrderRefused,
+    OutcomeUnknown,
+    Venue,
+    VenueUnavailable,
+    stop_id,
+)
+from execution.venues.paper import PaperVenue
+from tests.builders_venue import (
+    BTC,
+    NOON,
+    KeptFacts,
+    a_bar,
+    an_id,
+    approved,
+    instruments,
+    terms,
+)
+from tests.fakes_venue import FlakyVenue
+
+
+class PaperArena:
+    """The paper venue in a market that a test moves, bar by bar, from 100."""
+
+    def __init__(self):
+        self.clock = ManualClock(NOON)
+        self.venue = PaperVenue(
+            name="paper",
+            instruments=instruments("5"),
+            terms=terms(taker_fee=Decimal("0.0026"), participation=Decimal("0.1")),
+            balances={"USDT": Decimal(10_000)},
+            journal=KeptFacts(),
+            clock=self.clock,
+        )
+        self._bars = 0
+
+    async def open(self):
+        await self.move("100 100 100 100")
+
+    async def move(self, prices, *, volume="1000"):
+        bar = a_bar(prices, number=self._bars, volume=volume)
+        self._bars += 1
+        self.clock.move_to(bar.closed_at)
+        await self.venue.observe(bar)
+
+
+ARENAS = {"paper": PaperArena}
+
+
+@pytest.fixture(params=ARENAS)
+async def arena(request):
+    arena = ARENAS[request.param]()
+    await arena.open()
+    return arena
+
+
+@pytest.fixture
+def venue(arena) -> Venue:
+    return arena.venue
+
+
+async def settled_quantity(venue):
+    return sum(fill.side.sign * fill.quantity for fill in await venue.fills())
+
+
+async def test_it_has_a_name_and_says_whether_it_attaches_stops(venue):
+    assert venue.name
+    assert isinstance(venue.attaches_stops, bool)
+
+
+@pytest.mark.req("S1-132")
+async def test_an_order_fills_and_moves_the_balances(arena, venue):
+    before = await venue.balances()
+    await venue.submit(approved("order", "2"))
+    await arena.move("100 101 99 100")
+    (fill,) = await venue.fills()
+    after = await venue.balances()
+    assert (fill.client_order_id, fill.symbol, fill.quantity) == (an_id("order"), BTC, 2)
+    assert after["BTC"] - before.get("BTC", 0) == 2
+    assert before["USDT"] - after["USDT"] == 2 * fill.price + fill.fee
+
+
+async def test_submitting_twice_trades_once(arena, venue):
+    await venue.submit(approved("order", "1"))
+    await venue.submit(approved("order", "1"))
+    await arena.move("100 100 100 100")
+    await venue.submit(approved("order", "1"))
+    await arena.move("100 100 100 100")
+    assert await settled_quantity(venue) == 1
+
+
+async def test_submitting_at_the_same_time_trades_once(arena, venue):
+    await asyncio.gather(*(venue.submit(approved("order", "1")) for _ in range(5)))
+    await arena.move("100 100 100 100")
+    assert await settled_quantity(venue) == 1
+
+
+async def test_an_order_taken_on_is_known_at_once(venue):
+    await venue.submit(approved("order", "1", limit="90"))
+    order = await venue.order(an_id("order"))
+    assert (order.status, order.quantity, order.filled) == (OrderStatus.OPEN, 1, 0)
+    assert list(await venue.open_orders()) == [order]
+
+
+async def test_an_order_that_never_got_there_is_not_known(venue):
+    assert await venue.order(str(uuid.uuid4())) is None
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param(approved("refused", "0.00005"), id="too small"),
+        pytest.param(approved("refused", "100000"), id="beyond all means"),
+        pytest.param(approved("refused", "-1", reduce_only=True), id="nothing to reduce"),
+    ],
+)
+async def test_a_refused_order_leaves_nothing_behind(arena, venue, order):
+    with pytest.raises(OrderRefused, match=an_id("refused")):
+        await venue.submit(order)
+    await arena.move("100 100 100 100")
+    assert await venue.order(an_id("refused")) is None
+    assert not await venue.fills()
+
+
+async def test_a_cancelled_order_fills_no_more(arena, venue):
+    await venue.submit(approved("order", "1", limit="90"))
+    await venue.cancel(an_id("order"))
+    await arena.move("80 80 80 80")
+    assert (await venue.order(an_id("order"))).status is OrderStatus.CANCELLED
+    assert not await venue.open_orders()
+    assert not await venue.fills()
+
+
+async def test_cancelling_what_is_final_or_unknown_is_no_error(arena, venue):
+    await venue.submit(approved("order", "1"))
+    await arena.move("100 100 100 100")
+    for _ in range(2):
+        await venue.cancel(an_id("order"))
+        await venue.cancel(str(uuid.uuid4()))
+    assert (await venue.order(an_id("order"))).status is OrderStatus.FILLED
+
+
+async def test_fills_come_in_order_and_can_be_resumed(arena, venue):
+    for n in range(3):
+        await venue.submit(approved(f"order {n}", f"{n + 1}"))
+        await arena.move("100 100 100 100")
+    fills = await venue.fills()
+    assert [fill.quantity for fill in fills] == [1, 2, 3]
+    assert len({fill.fill_id for fill in fills}) == 3
+    assert list(await venue.fills(after=2)) == list(fills[2:])
+    assert not await venue.fills(after=3)
+
+
+async def test_a_partial_fill_leaves_the_rest_working(arena, venue):
+    await venue.submit(approved("order", "2"))
+    await arena.move("100 100 100 100", volume="5")
+    part = await venue.order(an_id("order"))
+    assert (part.status, part.filled) == (OrderStatus.PARTIALLY_FILLED, Decimal("0.5"))
+    await arena.move("100 100 100 100")
+    whole = await venue.order(an_id("order"))
+    assert (whole.status, whole.filled) == (OrderStatus.FILLED, 2)
+
+
+async def test_everything_is_told_once_fills_before_what_they_change(arena, venue):
+    venue.drain()
+    await venue.submit(approved("order", "2"))
+    await arena.move("100 100 100 100", volume="5")
+    await arena.move("100 100 100 100")
+    told = venue.drain()
+    assert [fill for fill in told if isinstance(fill, Fill)] == list(await venue.fills())
+    filled = Decimal(0)
+    for event in told:
+        if isinstance(event, Fill):
+            filled += event.quantity
+        elif isinstance(event, OrderChanged):
+            assert event.order.filled == filled
+    assert told[-1].order.status is OrderStatus.FILLED
+    assert not venue.drain()
+
+
+async def test_waiting_ends_when_there_is_something_to_drain(arena, venue):
+    venue.drain()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await venue.wait()
+    await venue.submit(approved("order", "1"))
+    async with asyncio.timeout(1):
+        await venue.wait()
+    venue.drain()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await venue.wait()
+
+
+async def test_an_attached_stop_is_there_with_the_fill_and_closes_the_position(arena, venue):
+    if not venue.attaches_stops:
+        pytest.skip("this venue attaches no stops; protection places them")
+    await venue.submit(approved("entry", "1", stop="95"))
+    assert await venue.order(stop_id(an_id("entry"))) is None
+    await arena.move("100 101 99 100")
+    child = await venue.order(stop_id(an_id("entry")))
+    assert (child.quantity, child.trigger, child.reduce_only) == (1, 95, True)
+    assert child.parent == an_id("entry")
+    await arena.move("96 97 90 91")
+    assert await settled_quantity(venue) == 0
+    assert not await venue.open_orders()
+
+
+async def test_a_reduce_only_order_never_turns_the_position(arena, venue):
+    await venue.submit(approved("entry", "1"))
+    await arena.move("100 100 100 100")
+    await venue.submit(approved("exit", "-5", reduce_only=True))
+    await arena.move("100 100 100 100")
+    assert await settled_quantity(venue) == 0
+    assert (await venue.order(an_id("exit"))).status.is_final
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_bad_line_makes_no_order_twice_and_loses_no_event(arena, venue, seed):
+    """Retried until somebody can say that each order got there, as the port allows."""
+    flaky = FlakyVenue(venue, random.Random(seed), faults=0.6)
+    for n in range(8):
+        await submitted(flaky, approved(f"order {n}", "1"))
+    told = Counter()
+    for _ in range(3):
+        await arena.move("100 100 100 100")
+        told.update(e.fill_id for e in flaky.drain() if isinstance(e, Fill))
+    flaky.heal()
+    told.update(e.fill_id for e in flaky.drain() if isinstance(e, Fill))
+    assert await settled_quantity(venue) == 8
+    assert set(told) == {fill.fill_id for fill in await venue.fills()}
+    assert not flaky.pending
+
+
+async def submitted(venue, order):
+    """Submit as an engine must: after silence, ask before sending again."""
+    while True:
+        try:
+            return await venue.submit(order)
+        except (VenueUnavailable, OrderRefused):
+            continue
+        except OutcomeUnknown:
+            if await asked(venue, order.intent.intent_id) is not None:
+                return None
+
+
+async def asked(venue, client_order_id):
+    while True:
+        try:
+            return await venue.order(client_order_id)
+        except VenueUnavailable:
+            continue

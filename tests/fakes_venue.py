@@ -1,0 +1,91 @@
+"""A venue that behaves as badly as a real one may, without ever breaking its word."""
+
+from collections import deque
+
+from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
+
+
+class FlakyVenue:
+    """`venue`, behind a bad line: it times out, refuses, and tells late, twice and out of order.
+
+    Each call fails with the chance `faults`; after `heal` none does, and what was held back comes.
+    Only events told twice or out of order break the letter of the port, and so must be survived.
+    """
+
+    def __init__(self, venue, rng, *, faults=0.3):
+        self._venue = venue
+        self._rng = rng
+        self._faults = faults
+        self._held = deque()
+
+    def __getattr__(self, name):
+        return getattr(self._venue, name)
+
+    def heal(self):
+        self._faults = 0.0
+
+    @property
+    def pending(self):
+        return bool(self._held) or self._venue.pending
+
+    async def submit(self, order):
+        match self._mishap("unavailable", "refused", "lost", "unanswered"):
+            case "unavailable":
+                raise VenueUnavailable("the line is down")
+            case "refused":
+                raise OrderRefused("not today")
+            case "lost":
+                raise OutcomeUnknown("no answer; it never got there")
+            case "unanswered":
+                await self._venue.submit(order)
+                raise OutcomeUnknown("no answer; it got there")
+        await self._venue.submit(order)
+
+    async def cancel(self, client_order_id):
+        match self._mishap("unavailable", "unanswered"):
+            case "unavailable":
+                raise VenueUnavailable("the line is down")
+            case "unanswered":
+                await self._venue.cancel(client_order_id)
+                raise OutcomeUnknown("no answer; it got there")
+        await self._venue.cancel(client_order_id)
+
+    async def order(self, client_order_id):
+        self._refuse_to_tell()
+        return await self._venue.order(client_order_id)
+
+    async def open_orders(self):
+        self._refuse_to_tell()
+        return await self._venue.open_orders()
+
+    async def fills(self, *, after=0):
+        self._refuse_to_tell()
+        return await self._venue.fills(after=after)
+
+    async def balances(self):
+        self._refuse_to_tell()
+        return await self._venue.balances()
+
+    def drain(self):
+        self._held.extend(self._venue.drain())
+        match self._mishap("late", "twice", "shuffled"):
+            case "late":
+                return ()
+            case "twice":
+                return tuple(self._held)
+            case "shuffled":
+                self._rng.shuffle(self._held)
+        told = tuple(self._held)
+        self._held.clear()
+        return told
+
+    async def wait(self):
+        if not self._held:
+            await self._venue.wait()
+
+    def _mishap(self, *mishaps):
+        return self._rng.choice(mishaps) if self._rng.random() < self._faults else None
+
+    def _refuse_to_tell(self):
+        if self._mishap("unavailable"):
+            raise VenueUnavailable("the line is down")

@@ -1,0 +1,8 @@
+"""What the integration tests share."""
+
+from tests.builders_postgres import (  # noqa: F401 - fixtures
+    pool,
+    postgres,
+    postgres_server,
+    server_folder,
+)
