@@ -11,9 +11,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from data.clock import require_utc
 from data.faults import Malformed
 from data.instrument import Price, Quantity, Symbol
+from data.utc import require_utc
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

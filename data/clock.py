@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from data.utc import require_utc
+
 
 class Clock(Protocol):
     """Time that decides anything; `tests/contract/test_clock.py` holds for every one."""
@@ -19,16 +21,6 @@ class Clock(Protocol):
     async def sleep(self, delay: timedelta) -> None:
         """Return once `delay` of this clock's time has passed; at once if it is not positive."""
         ...
-
-
-class NaiveTime(ValueError):
-    """A time without a zone, or not in UTC, was given where only UTC is meant."""
-
-
-def require_utc(at: datetime) -> None:
-    """Raise `NaiveTime` unless `at` is in UTC."""
-    if at.tzinfo is not UTC and at.utcoffset() != timedelta(0):
-        raise NaiveTime(f"{at!r} is not in UTC")
 
 
 class SystemClock:

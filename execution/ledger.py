@@ -75,7 +75,7 @@ class _Line:
 
 
 class Ledger:
-    """The book of one account, valued in `currency`; `tests/property/test_ledger_identities.py` holds it.
+    """The book of one account, valued in `currency`.
 
     Where another currency has to be valued, the mark of OTHER/`currency` does it. With
     `stale_after`, a mark older than that is no price for `account`.

@@ -110,6 +110,7 @@ class Protection:
         self._tried: dict[Symbol, datetime] = {}  # we last asked for a stop
         self._flattened: dict[Symbol, datetime] = {}  # we last asked to be flat
         self._seen: int | None = None
+        self._symbols: frozenset[Symbol] = frozenset()
 
     def review(
         self,
@@ -124,12 +125,13 @@ class Protection:
         `revision` changes whenever `orders` or a position does. Superfluous stops come before the
         stops that take their place, so that they can be carried out in this order.
         """
-        if revision == self._seen and not self._since:
+        symbols = account.positions.keys()  # a price alone can make a position of dust
+        if revision == self._seen and symbols == self._symbols and not self._since:
             return ()
-        self._seen = revision
+        self._seen, self._symbols = revision, frozenset(symbols)
         protected = {order.order.symbol for order in orders if order.is_protective}
         actions: list[ProtectiveAction] = []
-        for symbol in sorted(protected | account.positions.keys() | self._since.keys()):
+        for symbol in sorted(protected | symbols | self._since.keys()):
             working = [order for order in orders if order.order.symbol == symbol]
             actions += self._review(symbol, account, working, plans.get(symbol))
         return tuple(actions)

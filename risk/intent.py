@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from data.clock import require_utc
 from data.instrument import Price, Quantity, Symbol
+from data.utc import require_utc
 
 _NAMESPACE = uuid.UUID("6f6d3f3c-5e2b-5f0e-9d6a-5e87a9a1c0de")
 

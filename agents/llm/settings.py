@@ -70,6 +70,9 @@ class OllamaSeat(_Seat):
     """A local model behind an Ollama server."""
 
     vendor: Literal["ollama"]
+    host_env: _Name
+    """Environment variable with the server's address, in place of `base_url`; unset, the seat is
+    empty: nobody can tell whether a server is there until a decision waits for it."""
     api_key_env: _Name | None = None
     """Environment variable that holds the key, for a server that wants one."""
     context_tokens: PositiveInt

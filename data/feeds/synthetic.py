@@ -19,10 +19,11 @@ from typing import TypeVar
 import numpy as np
 
 from data.bar import Bar, FloatArray, Timeframe
-from data.clock import Clock, require_utc
+from data.clock import Clock
 from data.feed import MarketEvent
 from data.feeds.playback import play
 from data.instrument import Instrument, Price, Quantity, Symbol, UnknownSymbol
+from data.utc import require_utc
 
 _ORIGIN = datetime(2020, 1, 1, tzinfo=UTC)  # the market's first bar opens here, whatever the seed
 _MINUTE = timedelta(minutes=1)

@@ -87,7 +87,7 @@ class Daemon:
                 stopping = tasks.create_task(stop.wait(), name="stop")
                 feed = tasks.create_task(self._follow(tasks), name="feed")
                 await asyncio.wait({feed, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                reason = "the market ended" if feed.done() else "asked to"
+                reason = "its bars are done" if feed.done() else "asked to"
                 for worker in self._workers.values():
                     worker.cancel()
                 for task in (*background, stopping, feed):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from data.bar import Bar
@@ -71,6 +72,14 @@ class FlawsSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCosts:
+    """What the models have cost since 00:00 UTC, calls without an answer included."""
+
+    at: datetime
+    spent_today_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionSkipped:
     """A bar on which a desk did not decide, because it was still busy with an earlier one."""
 
@@ -99,6 +108,7 @@ TOPICS: Mapping[str, type] = {
     "gap": GapSeen,
     "flaw": FlawsSeen,
     "signals": Decision,
+    "costs": ModelCosts,
     "skip": DecisionSkipped,
     "error": DecisionFailed,
     "rejection": Rejection,

@@ -25,9 +25,8 @@ from execution.reconcile import reconcile
 from execution.venues.paper import PaperVenue
 from risk.breaker import RiskState
 from sextant import wiring
-from sextant.cycle import Decision
 from sextant.desk import Desk
-from sextant.facts import codec, venue_codec
+from sextant.facts import ModelCosts, codec, venue_codec
 from sextant.journal.postgres import PostgresJournal
 from sextant.session import Session
 from sextant.settings import Settings, SyntheticMarketSettings, secret
@@ -86,6 +85,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         clock = PacedClock(begin, speed=made_up.speed, standing=True)
         journal, books = await _open_journals(stack, pool, clock)
         house = await _furnish(settings, market, bars, newest, clock, journal, books)
+        stack.push_async_callback(house.seats.close)
         yield house
         await journal.flush()
 
@@ -198,8 +198,8 @@ async def recover(engine: Engine, journal: PostgresJournal, now: datetime) -> Re
             match fact:
                 case RiskState():
                     state = fact
-                case Decision() if fact.decided_at.date() == now.date():
-                    spent += sum((answer.cost_usd for answer in fact.answers), Decimal(0))
+                case ModelCosts() if fact.at.date() == now.date():
+                    spent = fact.spent_today_usd
             yield fact
 
     await engine.recover(facts())

@@ -105,6 +105,7 @@ async def replay(
         await drive(session, itertools.chain([first], events), clock)
         ours.write(RunStopped(at=clock.now(), reason="the recording ended"))
         await ours.flush()
+        await seats.close()
     summary = summarise(
         session.scorecard,
         title="Sextant, replay",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from agents.llm.budget import Budget
 from agents.strategy import Deliberation
 from data.bar import Bar
 from data.clock import Clock
@@ -17,7 +18,14 @@ from sextant.book import Book
 from sextant.cycle import Decision, conclude
 from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
-from sextant.facts import BarSeen, DecisionFailed, DecisionSkipped, FlawsSeen, GapSeen
+from sextant.facts import (
+    BarSeen,
+    DecisionFailed,
+    DecisionSkipped,
+    FlawsSeen,
+    GapSeen,
+    ModelCosts,
+)
 
 _FAILURES_THAT_HALT = 3  # consecutive exceptions of one desk; it then opens nothing more
 
@@ -40,6 +48,7 @@ class Session:
         scorecard: Scorecard,
         clock: Clock,
         keep_all: bool,
+        budget: Budget,
     ) -> None:
         self.book = book
         self.desks = tuple(desks)
@@ -50,6 +59,8 @@ class Session:
         self._journal = journal
         self._clock = clock
         self._keep_all = keep_all
+        self._budget = budget
+        self._spent = budget.spent
         self._failures: dict[str, int] = {}
 
     async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
@@ -98,6 +109,8 @@ class Session:
     ) -> None:
         """From the deliberation to the order queue; nothing is awaited on the way."""
         self.scorecard.count(snapshot, deliberation)
+        if deliberation.answers or deliberation.ballots:
+            self._keep_costs(now)
         if deliberation.intent is None and not self._keep_all:
             return
         decision, verdict = conclude(desk.strategy_id, snapshot, deliberation, self.book, now=now)
@@ -105,6 +118,12 @@ class Session:
         self._journal.write(decision)
         if verdict is not None:
             self.book.act(verdict, now=now)
+
+    def _keep_costs(self, now: datetime) -> None:
+        """What the models have cost today, once that has changed: a restart goes on from there."""
+        if self._budget.spent != self._spent:
+            self._spent = self._budget.spent
+            self._journal.write(ModelCosts(at=now, spent_today_usd=self._spent))
 
     async def work_off(self) -> None:
         """Send what is queued and book the answers, until nothing is left to send."""

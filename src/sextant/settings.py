@@ -15,9 +15,9 @@ from agents.baseline_strategy import EmaCrossSettings, HoldSettings, SeededRando
 from agents.council.strategy import CouncilSettings
 from agents.llm.settings import SeatSettings
 from data.bar import Timeframe
-from data.clock import require_utc
 from data.instrument import Instrument, Notional, Quantity, Symbol
 from data.quality import QualityLimits
+from data.utc import require_utc
 from execution.engine import EngineSettings
 from execution.protection import ProtectionSettings
 from risk.limits import RiskLimits

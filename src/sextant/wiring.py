@@ -19,10 +19,12 @@ from agents.baseline_strategy import (
 )
 from agents.council.baselines import BASELINES
 from agents.council.strategy import Council, CouncilSettings
+from agents.interview import Interview, ModelSeat
 from agents.llm.budget import Budget
 from agents.llm.factory import build_model
-from agents.llm.settings import SeatSettings
-from agents.panel import EmptySeat, Interview, ModelSeat, Panel, RuleSeat, Seat
+from agents.llm.model import LanguageModel
+from agents.llm.settings import OllamaSeat, SeatSettings
+from agents.panel import EmptySeat, Panel, RuleSeat, Seat
 from agents.prompts import PromptLibrary
 from agents.strategy import Strategy
 from data.bar import Bar, Timeframe
@@ -59,6 +61,12 @@ class Roster:
     prompts: PromptLibrary
     deadline: timedelta
 
+    async def close(self) -> None:
+        """Let go of the models' connections."""
+        for seat in self.seats:
+            if isinstance(seat, ModelSeat):
+                await seat.model.aclose()
+
     @property
     def stand_ins(self) -> dict[str, str]:
         """Seat to the baseline that fills it instead of its model."""
@@ -82,11 +90,12 @@ def roster(settings: Settings, clock: Clock, *, spent_today: Decimal = Decimal(0
 
 
 def _seat(seat: SeatSettings, mode: Mode, clock: Clock, deadline: timedelta) -> Seat:
-    key = secret(seat.api_key_env) if seat.api_key_env else None
-    if key is not None:
+    needed = seat.host_env if isinstance(seat, OllamaSeat) else seat.api_key_env
+    given = secret(needed)
+    if given is not None:
         return ModelSeat(
             voter=seat.voter,
-            model=build_model(seat, key, clock=clock, timeout=deadline),
+            model=_model(seat, given, clock, deadline),
             prompt=seat.prompt,
             price=seat.price,
             max_tokens=seat.max_tokens,
@@ -94,8 +103,16 @@ def _seat(seat: SeatSettings, mode: Mode, clock: Clock, deadline: timedelta) -> 
     if mode is Mode.REHEARSAL:
         rule = BASELINES[seat.stand_in]()
         return RuleSeat(voter=seat.voter, rule=rule.opine, name=seat.stand_in, stand_in=True)
-    missing = f"{seat.api_key_env} is not set"
-    return EmptySeat(voter=seat.voter, model=seat.model, detail=missing)
+    return EmptySeat(voter=seat.voter, model=seat.model, detail=f"{needed} is not set")
+
+
+def _model(seat: SeatSettings, given: str, clock: Clock, deadline: timedelta) -> LanguageModel:
+    """The model of a seat whose key, or whose server's address, is `given`."""
+    if not isinstance(seat, OllamaSeat):
+        return build_model(seat, given, clock=clock, timeout=deadline)
+    key = secret(seat.api_key_env) if seat.api_key_env else None
+    there = seat.model_copy(update={"base_url": given})
+    return build_model(there, key, clock=clock, timeout=deadline)
 
 
 def strategy(desk: DeskSettings, seats: Roster) -> Strategy:
@@ -187,6 +204,7 @@ def session(
         scorecard=card,
         clock=clock,
         keep_all=keep_all,
+        budget=seats.budget,
     )
 
 
@@ -194,8 +212,8 @@ def _first_state(engine: Engine, clock: Clock) -> RiskState:
     equity = engine.ledger.equity
     if equity is None or equity <= 0:
         raise NoEquity(
-            f"the account's equity is {equity or 'unknown'}: account.balances must be worth something "
-            "in the account's currency, and each asset must have a price"
+            f"the account's equity is {equity or 'unknown'}: account.balances must be worth "
+            "something in the account's currency, and each asset must have a price"
         )
     return initial_state(equity, clock.now())
 
@@ -222,7 +240,12 @@ def engine(settings: Settings, venue: Venue, journal: OrderJournal, clock: Clock
     instruments = settings.instruments
     return Engine(
         venue=venue,
-        ledger=Ledger(settings.account.currency, settings.account.balances, instruments),
+        ledger=Ledger(
+            settings.account.currency,
+            settings.account.balances,
+            instruments,
+            stale_after=settings.risk.max_price_age + settings.market.timeframe.delta,
+        ),
         journal=journal,
         clock=clock,
         instruments=instruments,

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from data.feed import FeedInterrupted
 from data.bar import Timeframe
+from data.feed import FeedInterrupted
 from data.instrument import Symbol
 from sextant.journal.codec import Unencodable
 from sextant.journal.export import export_jsonl

@@ -57,9 +57,8 @@ async def test_a_changed_record_is_named(path):
     lines = path.read_bytes().splitlines(keepends=True)
     lines[1] = lines[1].replace(b'"price":"42000.1"', b'"price":"42000.2"')
     path.write_bytes(b"".join(lines))
-    with opened(path) as journal:
-        with pytest.raises(ChainBroken, match="record 2"):
-            await verify(journal.records())
+    with opened(path) as journal, pytest.raises(ChainBroken, match="record 2"):
+        await verify(journal.records())
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from data.instrument import Side
 from execution.order import Submitting
 from execution.protection import CancelStop, Protection, ProtectionSettings, cover
 from execution.reconcile import reconcile
-from execution.venue import OutcomeUnknown, VenueUnavailable
+from execution.venue import VenueUnavailable
 from tests.builders_engine import a_clock, a_paper_venue, an_engine, an_entry, an_exit, sealed
-from tests.builders_venue import BTC, MINUTE, XRP, KeptFacts, a_bar, instruments
+from tests.builders_venue import BTC, XRP, KeptFacts, a_bar, instruments
 from tests.fakes_venue import FlakyVenue
 
 QUANTITIES = {BTC: Decimal(1), XRP: Decimal(100)}

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from data.clock import ManualClock, NaiveTime, PacedClock, SystemClock
+from data.clock import ManualClock, PacedClock, SystemClock
+from data.utc import NaiveTime
 from tests.builders_feeds import MINUTE, OPENING, other_tasks
 
 NAIVE = datetime(2024, 3, 1)  # noqa: DTZ001 - naive on purpose

@@ -9,6 +9,8 @@ from execution.order import OrderStatus
 from execution.venue import OrderChanged, stop_id
 from execution.venues import paper
 from execution.venues.paper import PaperVenue
+from sextant.facts import venue_codec
+from sextant.journal.memory import MemoryJournal
 from tests.builders_venue import (
     MINUTE,
     NOON,
@@ -71,6 +73,16 @@ async def test_its_books_outlive_the_process():
         await either.observe(a_bar("96 96 90 91", number=1))
     assert await books(again) == await books(venue)
     assert (await again.balances())["BTC"] == 0
+
+
+async def test_its_books_read_back_from_a_real_journal_as_they_were():
+    journal = MemoryJournal(codec=venue_codec(), clock=ManualClock(NOON))
+    venue = a_venue(journal)
+    await venue.submit(approved("entry", "3", stop="95"))
+    await venue.submit(approved("limit", "1", limit="90"))
+    await venue.observe(a_bar("100 100 94 94"))
+    await venue.cancel(an_id("limit"))
+    assert await books(await PaperVenue.open(**settings(journal))) == await books(venue)
 
 
 async def test_after_a_restart_an_order_is_still_one_order():

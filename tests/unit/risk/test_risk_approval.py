@@ -224,9 +224,7 @@ NO_LEVERAGE = {"max_leverage": "0.7", "min_confidence": 0.6, "size": "1"}
         ),
     ],
 )
-def test_where_only_the_size_is_wrong_it_is_cut_and_judged_again(
-    account, limits, quantity, cut_by
-):
+def test_where_only_the_size_is_wrong_it_is_cut_and_judged_again(account, limits, quantity, cut_by):
     verdict = judged(an_entry(), account=account, limits=limits)
     assert isinstance(verdict, ApprovedOrder), verdict
     assert (verdict.quantity, reducing(verdict)) == (Decimal(quantity), cut_by)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from data.bar import BarSeries
-from data.clock import ManualClock, NaiveTime
+from data.clock import ManualClock
 from data.feeds.synthetic import SyntheticFeed, SyntheticMarket
 from data.instrument import UnknownSymbol
+from data.utc import NaiveTime
 from tests.builders_feeds import BTC, CROSS, MINUTE, OPENING, TRIANGLE, XRP, an_instrument
 
 DAY = 1440

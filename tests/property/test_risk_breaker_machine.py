@@ -1,0 +1,177 @@
+"""The breaker over days, halts, resets and restarts, against a plain account of what was promised.
+
+The reference keeps the whole history and answers by reading it again, where the breaker keeps a few
+anchors; and it reckons in dates, where the breaker reckons in moments.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from pydantic import TypeAdapter
+
+from data.account import ClosedTrade
+from data.instrument import Notional
+from risk.breaker import (
+    Halt,
+    Marked,
+    OrderPlaced,
+    Reset,
+    RiskState,
+    TradingState,
+    initial_state,
+    next_state,
+    trading_at,
+)
+from tests.builders_risk import BTC, LIMITS, NOW, XRP, a_trade
+
+STORED = TypeAdapter(RiskState)
+MINUTE = timedelta(minutes=1)
+equities = st.sampled_from((1000, 1010, 950, 951, 900, 860, 810, 800, 1200, 700)).map(Decimal)
+
+
+class Reference:
+    """Every mark since the start or the last drawdown reset, and every halt with its end."""
+
+    def __init__(self, equity, at):
+        self.marks = [(at, equity)]
+        self.peak = equity
+        self.known = True
+        self.latched = None
+        self.ends = []
+        self.losses = 0
+        self.cool_downs = {}
+
+    def first_of(self, same):
+        """The first known equity of the newest mark's day or week."""
+        newest = same(self.marks[-1][0])
+        return next(equity for at, equity in self.marks if same(at) == newest)
+
+    def mark(self, equity, at):
+        self.known = equity is not None
+        if equity is None:
+            return
+        self.marks.append((at, equity))
+        self.peak = equity if self.peak is None else max(self.peak, equity)
+        today = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        if fall(self.first_of(datetime.date), equity) >= Fraction(5, 100):
+            self.ends.append(today + timedelta(days=1))
+        if fall(self.first_of(iso_week), equity) >= Fraction(10, 100):
+            self.ends.append(today + timedelta(days=8 - at.isoweekday()))
+        if fall(self.peak, equity) >= Fraction(20, 100):
+            self.latched = self.latched or "drawdown"
+
+    def close(self, pnl, at, symbol):
+        if pnl is not None and pnl >= 0:
+            self.losses = 0 if pnl > 0 else self.losses
+            return
+        self.losses += 1
+        self.cool(symbol, at + timedelta(minutes=10))
+        if self.losses >= 3:
+            self.ends.append(at + timedelta(minutes=60 if self.losses >= 5 else 30))
+        if self.losses >= 6:
+            self.latched = self.latched or "streak"
+
+    def cool(self, symbol, until):
+        self.cool_downs.setdefault(symbol, []).append(until)
+
+    def reset(self):
+        if self.latched == "drawdown":
+            self.peak = None
+        if self.latched and self.losses >= 6:
+            self.losses = 0
+        self.latched = None
+
+    def trading(self, now):
+        if self.latched:
+            return TradingState.HALTED
+        if not self.known or any(now < end for end in self.ends):
+            return TradingState.REDUCING
+        return TradingState.ACTIVE
+
+
+def fall(start, equity):
+    return Fraction(start - equity) / Fraction(start)
+
+
+def iso_week(at):
+    return at.isocalendar()[:2]
+
+
+class Breaker(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.now = NOW
+        self.state = initial_state(Notional(Decimal(1000)), NOW)
+        self.reference = Reference(Decimal(1000), NOW)
+
+    def tell(self, event):
+        self.state = next_state(self.state, event, LIMITS)
+        if not isinstance(event, ClosedTrade):
+            assert next_state(self.state, event, LIMITS) is self.state
+
+    @rule(equity=equities | st.none(), minutes=st.sampled_from((0, 1, 15, 300)))
+    def mark(self, equity, minutes):
+        self.now += minutes * MINUTE
+        self.reference.mark(equity, self.now)
+        self.tell(Marked(equity=equity, at=self.now))
+
+    @rule(
+        pnl=st.sampled_from(("-1", "-1", "-1", "0", "1", None)), symbol=st.sampled_from((BTC, XRP))
+    )
+    def close_a_trade(self, pnl, symbol):
+        trade = a_trade(pnl, symbol=symbol, closed_at=self.now)
+        self.reference.close(trade.pnl, self.now, symbol)
+        self.tell(trade)
+
+    @rule(symbol=st.sampled_from((BTC, XRP)))
+    def place_an_order(self, symbol):
+        self.reference.cool(symbol, self.now + timedelta(minutes=5))
+        self.tell(OrderPlaced(symbol=symbol, at=self.now))
+
+    @rule()
+    def halt(self):
+        self.reference.latched = self.reference.latched or "person"
+        self.tell(Halt(by="Ada", why="a test", at=self.now))
+
+    @rule()
+    def reset(self):
+        self.reference.reset()
+        self.tell(Reset(by="Ada", why="a test", at=self.now))
+
+    @rule(hours=st.sampled_from((1, 13, 24, 100, 200)))
+    def be_down_for_a_while(self, hours):
+        stored = STORED.dump_json(self.state)
+        self.now += timedelta(hours=hours)
+        self.state = STORED.validate_json(stored)
+
+    @rule()
+    def wait_for_midnight(self):
+        self.now = datetime.combine(self.now.date() + timedelta(days=1), datetime.min.time(), UTC)
+
+    @invariant()
+    def trading_is_as_promised(self):
+        assert trading_at(self.state, self.now) is self.reference.trading(self.now)
+        soon = self.now + timedelta(hours=7)
+        assert trading_at(self.state, soon) is self.reference.trading(soon)
+
+    @invariant()
+    def the_books_agree(self):
+        assert self.state.loss_streak == self.reference.losses
+        assert self.state.peak_equity == self.reference.peak
+        assert (self.state.trading is TradingState.ACTIVE) == (self.state.reason == "")
+
+    @invariant()
+    def cool_downs_only_lengthen(self):
+        longest = {symbol: max(untils) for symbol, untils in self.reference.cool_downs.items()}
+        assert self.state.cool_down_until == longest
+
+
+TestBreaker = pytest.mark.req("S0-23", "S0-24", "S0-25", "S1-97", "S1-99", "S1-100")(
+    Breaker.TestCase
+)
+TestBreaker.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
