@@ -214,6 +214,11 @@ class Engine:
             if isinstance(settled, OrderRisen):
                 self.insist_cancelled(settled.order)
 
+    def take_outcome(self, fact: Submitted) -> None:
+        """Take in, from a record, what came of an order that waits here to be sent."""
+        self._submissions.pop(fact.client_order_id, None)
+        self.record(fact)
+
     def conclude(self, reconciliation: Reconciliation) -> None:
         """Put the result on record; new exposure is allowed, or not, by it from now on."""
         self.record(reconciliation)

@@ -170,7 +170,12 @@ def anthropic_seat(base_url: str, **changes) -> AnthropicSeat:
 
 
 def ollama_seat(base_url: str, **changes) -> OllamaSeat:
-    own = {"vendor": "ollama", "model": "qwen-test", "context_tokens": 8192}
+    own = {
+        "vendor": "ollama",
+        "model": "qwen-test",
+        "host_env": "OLLAMA_HOST",
+        "context_tokens": 8192,
+    }
     return OllamaSeat.model_validate({**_SEAT, **own, "base_url": base_url, **changes})
 
 

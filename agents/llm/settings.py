@@ -40,12 +40,20 @@ class _Seat(BaseModel):
         return TokenPrice(input=self.price_in, output=self.price_out)
 
 
-class OpenAISeat(_Seat):
+class _KeyedSeat(_Seat):
+    api_key_env: _Name
+    """Environment variable that holds the key."""
+
+    @property
+    def needs(self) -> str:
+        """The environment variable without which nobody can be asked."""
+        return self.api_key_env
+
+
+class OpenAISeat(_KeyedSeat):
     """A seat behind an OpenAI-compatible API: GPT, Grok, DeepSeek."""
 
     vendor: Literal["openai"]
-    api_key_env: _Name
-    """Environment variable that holds the key."""
     json_mode: Literal["json_schema", "json_object"] = "json_schema"
     """`json_object` for a vendor that enforces no schema."""
     length_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
@@ -57,12 +65,10 @@ class OpenAISeat(_Seat):
     """Fields of the request that only this vendor has."""
 
 
-class AnthropicSeat(_Seat):
+class AnthropicSeat(_KeyedSeat):
     """A Claude seat; these models take no temperature."""
 
     vendor: Literal["anthropic"]
-    api_key_env: _Name
-    """Environment variable that holds the key."""
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
 
 
@@ -78,6 +84,11 @@ class OllamaSeat(_Seat):
     context_tokens: PositiveInt
     """Room for question and answer together."""
     temperature: _Temperature | None = None
+
+    @property
+    def needs(self) -> str:
+        """The environment variable without which nobody can be asked."""
+        return self.host_env
 
 
 SeatSettings = Annotated[OpenAISeat | AnthropicSeat | OllamaSeat, Field(discriminator="vendor")]

@@ -15,7 +15,7 @@ from data.snapshot import Snapshot
 from risk.approval import ApprovedOrder, Rejection, Verdict
 from risk.intent import OrderIntent
 from risk.market import Market
-from risk.rules import Objection
+from risk.objection import Objection
 from sextant.book import Book
 
 

@@ -33,8 +33,8 @@ class RunStarted:
     settings_digest: str
     prompts: Mapping[str, str]  # name to content hash
     stand_ins: Mapping[str, str]  # seat to the baseline that fills it
-    warmed_up_to: datetime | None  # close of the newest bar known before the first one here
-    warm_up_bars: int
+    warmed_up_to: Mapping[Symbol, datetime]  # by symbol: close of the newest bar known before
+    warm_up_bars: int  # how many of each, at most
     resumed: bool
 
 

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 import structlog
 
-from data.bar import Bar
 from data.clock import PacedClock
 from data.faults import Refused
 from data.feed import MarketFeed
@@ -25,8 +24,8 @@ from execution.reconcile import reconcile
 from execution.venues.paper import PaperVenue
 from risk.breaker import RiskState
 from sextant import wiring
-from sextant.desk import Desk
 from sextant.facts import ModelCosts, codec, venue_codec
+from sextant.history import read_history, warm_up
 from sextant.journal.postgres import PostgresJournal
 from sextant.session import Session
 from sextant.settings import Settings, SyntheticMarketSettings, secret
@@ -148,11 +147,14 @@ async def _furnish(
         journal=books,
         clock=clock,
     )
+    resumed = journal.last is not None
     engine = wiring.engine(settings, paper, journal, clock)
     before = await recover(engine, journal, clock.now())
     seats = wiring.roster(settings, clock, spent_today=before.spent_today)
     length = wiring.longest_history(settings, seats)
-    past = await _history(settings, market, bars, newest, clock.now(), length)
+    await _first_history(settings, market, bars, newest, clock.now(), length)
+    newest = await newest_bars(settings, bars)
+    past = await read_history(bars, settings, length, until=newest)
     for bar in past:
         engine.ledger.mark(bar.symbol, bar.close, bar.closed_at)
     reconciliation = await reconcile(engine)
@@ -170,7 +172,7 @@ async def _furnish(
     )
     warm_up(session.desks, past)
     started = wiring.run_started(
-        settings, seats, market.name, clock.now(), past, resumed=bool(newest)
+        settings, seats, market.name, clock.now(), past, history=length, resumed=resumed
     )
     journal.write(started)
     await journal.flush()
@@ -206,25 +208,15 @@ async def recover(engine: Engine, journal: PostgresJournal, now: datetime) -> Re
     return Recovered(state=state, spent_today=spent)
 
 
-async def _history(
+async def _first_history(
     settings: Settings,
     market: SyntheticMarket,
     bars: BarStore,
     newest: Mapping[Symbol, datetime],
     now: datetime,
     length: int,
-) -> list[Bar]:
-    """The bars before the first one here, in order of time; a new market brings its own."""
-    past: list[Bar] = []
+) -> None:
+    """A symbol that was never seen comes with its own past."""
     for symbol in settings.traded:
         if symbol not in newest:
             await bars.put(market.history(symbol, now, length))
-        past += await bars.last(symbol, settings.market.timeframe, length)
-    return sorted(past, key=lambda bar: bar.closed_at)
-
-
-def warm_up(desks: Sequence[Desk], past: Sequence[Bar]) -> None:
-    """Let every desk learn the past of its instruments."""
-    for bar in past:
-        for desk in desks:
-            desk.learn(bar)

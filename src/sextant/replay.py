@@ -101,7 +101,11 @@ async def replay(
             clock=clock,
             keep_all=False,
         )
-        ours.write(wiring.run_started(settings, seats, market, clock.now(), past=(), resumed=False))
+        ours.write(
+            wiring.run_started(
+                settings, seats, market, clock.now(), past=(), history=0, resumed=False
+            )
+        )
         await drive(session, itertools.chain([first], events), clock)
         ours.write(RunStopped(at=clock.now(), reason="the recording ended"))
         await ours.flush()

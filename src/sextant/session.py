@@ -10,7 +10,7 @@ from data.clock import Clock
 from data.faults import Corrupt
 from data.feed import FeedInterrupted
 from data.instrument import Symbol
-from data.quality import BarInspector
+from data.quality import BarInspector, FlawKind
 from data.snapshot import Snapshot
 from execution.journal import OrderJournal
 from execution.venues.paper import PaperVenue
@@ -27,6 +27,7 @@ from sextant.facts import (
     ModelCosts,
 )
 
+_NOT_NEW = (FlawKind.DUPLICATE, FlawKind.OUT_OF_ORDER)
 _FAILURES_THAT_HALT = 3  # consecutive exceptions of one desk; it then opens nothing more
 
 
@@ -64,7 +65,10 @@ class Session:
         self._failures: dict[str, int] = {}
 
     async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
-        """Let one closed bar in: fills, marks, stops; then what each desk sees of it."""
+        """Let one closed bar in: fills, marks, stops; then what each desk sees of it.
+
+        Nobody decides on a bar with a flaw. One that is not newer than the last changes nothing.
+        """
         now = self._clock.now()
         if self._paper is not None:
             await self._paper.observe(bar)
@@ -72,14 +76,15 @@ class Session:
         if self._keep_all:
             self._journal.write(BarSeen(at=now, bar=bar))
         flaws = self._inspectors[bar.symbol].inspect(bar)
+        if flaws:
+            self._journal.write(FlawsSeen(at=now, symbol=bar.symbol, flaws=flaws))
+            if any(flaw.kind in _NOT_NEW for flaw in flaws):
+                return []
         self.book.mark(bar, now=now)
         self.book.guard(now=now)
         self.scorecard.see(bar, self.book.ledger.equity)
         sightings = [(d, s) for d in self.desks if (s := d.observe(bar, now=now)) is not None]
-        if flaws:
-            self._journal.write(FlawsSeen(at=now, symbol=bar.symbol, flaws=flaws))
-            return []
-        return sightings
+        return sightings if not flaws else []
 
     def note(self, gap: FeedInterrupted) -> None:
         """Put a hole in the feed on record."""

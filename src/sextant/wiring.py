@@ -27,6 +27,7 @@ from agents.llm.settings import OllamaSeat, SeatSettings
 from agents.panel import EmptySeat, Panel, RuleSeat, Seat
 from agents.prompts import PromptLibrary
 from agents.strategy import Strategy
+from agents.vote import VoterId
 from data.bar import Bar, Timeframe
 from data.clock import Clock
 from data.faults import Refused
@@ -76,22 +77,28 @@ class Roster:
 def roster(settings: Settings, clock: Clock, *, spent_today: Decimal = Decimal(0)) -> Roster:
     """The seats as they can be filled here and now: by a model, a stand-in, or nobody."""
     deadline = timedelta(seconds=settings.panel.deadline_s)
+    seats = tuple(_seat(s, settings.mode, clock, deadline) for s in settings.seat)
+    budget = Budget(
+        daily_limit=settings.panel.daily_budget_usd,
+        decision_limit=settings.panel.decision_budget_usd,
+        clock=clock,
+        spent=spent_today,
+    )
+    return roster_of(settings, seats, budget)
+
+
+def roster_of(settings: Settings, seats: tuple[Seat, ...], budget: Budget) -> Roster:
+    """These seats, asked as the settings say."""
     return Roster(
-        seats=tuple(_seat(s, settings.mode, clock, deadline) for s in settings.seat),
-        budget=Budget(
-            daily_limit=settings.panel.daily_budget_usd,
-            decision_limit=settings.panel.decision_budget_usd,
-            clock=clock,
-            spent=spent_today,
-        ),
+        seats=seats,
+        budget=budget,
         prompts=PromptLibrary(PROJECT / settings.panel.prompts),
-        deadline=deadline,
+        deadline=timedelta(seconds=settings.panel.deadline_s),
     )
 
 
 def _seat(seat: SeatSettings, mode: Mode, clock: Clock, deadline: timedelta) -> Seat:
-    needed = seat.host_env if isinstance(seat, OllamaSeat) else seat.api_key_env
-    given = secret(needed)
+    given = secret(seat.needs)
     if given is not None:
         return ModelSeat(
             voter=seat.voter,
@@ -101,9 +108,13 @@ def _seat(seat: SeatSettings, mode: Mode, clock: Clock, deadline: timedelta) -> 
             max_tokens=seat.max_tokens,
         )
     if mode is Mode.REHEARSAL:
-        rule = BASELINES[seat.stand_in]()
-        return RuleSeat(voter=seat.voter, rule=rule.opine, name=seat.stand_in, stand_in=True)
-    return EmptySeat(voter=seat.voter, model=seat.model, detail=f"{needed} is not set")
+        return stand_in(seat.voter, seat.stand_in)
+    return EmptySeat(voter=seat.voter, model=seat.model, detail=f"{seat.needs} is not set")
+
+
+def stand_in(voter: VoterId, name: str) -> RuleSeat:
+    """A baseline in the seat of a model; every ballot of it says so."""
+    return RuleSeat(voter=voter, rule=BASELINES[name]().opine, name=name, stand_in=True)
 
 
 def _model(seat: SeatSettings, given: str, clock: Clock, deadline: timedelta) -> LanguageModel:
@@ -260,6 +271,7 @@ def run_started(
     now: datetime,
     past: Sequence[Bar],
     *,
+    history: int,
     resumed: bool,
 ) -> RunStarted:
     """How this run began, so that it can be made again."""
@@ -274,7 +286,7 @@ def run_started(
         settings_digest=hashlib.sha256(text).hexdigest(),
         prompts=dict(seats.prompts.versions),
         stand_ins=seats.stand_ins,
-        warmed_up_to=past[-1].closed_at if past else None,
-        warm_up_bars=len(past),
+        warmed_up_to={bar.symbol: bar.closed_at for bar in past},
+        warm_up_bars=history,
         resumed=resumed,
     )

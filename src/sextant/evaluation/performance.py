@@ -1,4 +1,4 @@
-"""Return, risk and cost of an equity curve."""
+"""Return and risk of an equity curve."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,29 @@ import numpy as np
 from data.bar import FloatArray
 
 DAYS_PER_YEAR = 365  # crypto markets do not close
+_SHORTEST_TO_ANNUALISE = 30.0  # days; a year made of less is a guess
+_NOISE = 1e-15  # below this a deviation is what is left of rounding
 
 
 def simple_returns(values: Sequence[float]) -> FloatArray:
-    """Period returns of consecutive positive values; shape (n - 1,), fractions."""
+    """Period returns of consecutive positive values; shape (n - 1,), fractions.
+
+    Empty where a value is not above zero: what comes after such a one is no return.
+    """
     curve = np.asarray(values, dtype=np.float64)
-    return np.diff(curve) / curve[:-1] if len(curve) > 1 else np.empty(0)
+    if len(curve) < 2 or np.min(curve) <= 0.0:
+        return np.empty(0)
+    return np.diff(curve) / curve[:-1]
+
+
+def annual_return(total_return: float, *, days: float) -> float | None:
+    """`total_return`, compounded from `days` to a year of 365; both returns are fractions.
+
+    None where it is undefined: fewer than 30 days, or nothing left to compound.
+    """
+    if days < _SHORTEST_TO_ANNUALISE or total_return <= -1.0:
+        return None
+    return float((1.0 + total_return) ** (DAYS_PER_YEAR / days)) - 1.0
 
 
 def sharpe_ratio(returns: FloatArray, *, periods_per_year: float) -> float | None:
@@ -55,15 +72,3 @@ def sortino_ratio(returns: FloatArray, *, periods_per_year: float) -> float | No
     if downside <= _NOISE:
         return None
     return float(np.mean(returns)) / downside * math.sqrt(periods_per_year)
-
-
-def max_drawdown(values: Sequence[float]) -> float:
-    """The largest fall from a running peak, as a fraction of the peak; 0 for an empty curve."""
-    curve = np.asarray(values, dtype=np.float64)
-    if not len(curve):
-        return 0.0
-    peaks = np.maximum.accumulate(curve)
-    return float(np.max((peaks - curve) / peaks))
-
-
-_NOISE = 1e-15  # below this a deviation is what is left of rounding

@@ -6,30 +6,54 @@ T = TypeVar("T")
 
 
 class Thinned(Generic[T]):
-    """At most `limit` items spread evenly over all that were added, and always the newest.
+    """Fewer than `limit` items spread evenly over all that came, and always the newest.
 
     When it is full, every second item goes and the step between kept items doubles.
+
+    Raises:
+        ValueError: `limit` is odd, or below 2.
     """
 
     def __init__(self, limit: int = 4096) -> None:
+        if limit < 2 or limit % 2:
+            raise ValueError(f"a limit is even and at least 2, not {limit}")
         self._limit = limit
         self._step = 1
-        self._seen = 0
+        self._to_skip = 0  # before the next one that is kept
         self._kept: list[T] = []
         self._newest: T | None = None
 
+    def __len__(self) -> int:
+        """How many came, kept or not."""
+        return len(self._kept) * self._step - self._to_skip
+
     def add(self, item: T) -> None:
-        if self._seen % self._step == 0:
-            self._kept.append(item)
-            self._newest = None
-            if len(self._kept) >= self._limit:
-                del self._kept[1::2]
-                self._step *= 2
+        """Take the next item."""
+        self._newest = item
+        if self._to_skip:
+            self._to_skip -= 1
         else:
-            self._newest = item
-        self._seen += 1
+            self._keep(item)
+
+    def _keep(self, item: T) -> None:
+        self._kept.append(item)
+        if len(self._kept) == self._limit:
+            del self._kept[1::2]
+            self._step *= 2
+        else:
+            self._to_skip = self._step - 1
+
+    @property
+    def first(self) -> T | None:
+        return self._kept[0] if self._kept else None
+
+    @property
+    def newest(self) -> T | None:
+        return self._newest
 
     @property
     def items(self) -> list[T]:
         """What is kept, oldest first, the newest included."""
-        return list(self._kept) if self._newest is None else [*self._kept, self._newest]
+        if self._newest is None or self._kept[-1] is self._newest:
+            return list(self._kept)
+        return [*self._kept, self._newest]

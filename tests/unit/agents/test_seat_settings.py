@@ -31,7 +31,9 @@ TABLE = {
         pytest.param(TABLE, OpenAISeat, id="openai"),
         pytest.param({**TABLE, "vendor": "anthropic"}, AnthropicSeat, id="anthropic"),
         pytest.param(
-            {**TABLE, "vendor": "ollama", "context_tokens": 8192}, OllamaSeat, id="ollama"
+            {**TABLE, "vendor": "ollama", "host_env": "OLLAMA_HOST", "context_tokens": 8192},
+            OllamaSeat,
+            id="ollama",
         ),
     ],
 )

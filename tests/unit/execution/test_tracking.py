@@ -27,9 +27,7 @@ def tracked(status=OrderStatus.SUBMITTING, *, filled="0", approved=None):
 
 
 def answer(outcome):
-    return Submitted(
-        client_order_id=tracked().client_order_id, outcome=outcome, detail="", at=NOON
-    )
+    return Submitted(client_order_id=tracked().client_order_id, outcome=outcome, detail="", at=NOON)
 
 
 def said(status, *, filled="0", quantity="1", of=None, seconds=1, **changes):
@@ -81,22 +79,26 @@ SHORT = {
 }
 FILLED_SO_FAR = {"partly": "0.4", "filled": "1"}
 TABLE = """
-now        accepted  refused  unavailable unknown  said-open said-partly said-filled said-cancelled said-expired said-rejected first-fill last-fill
-submitting open      rejected rejected    unknown  open      partly      filled      cancelled      expired      rejected      partly     filled
-unknown    open      rejected rejected    unknown  open      partly      filled      cancelled      expired      rejected      partly     filled
-open       open      illegal  illegal     open     open      partly      filled      cancelled      expired      rejected      partly     filled
-partly     partly    illegal  illegal     partly   partly    partly      filled      cancelled      expired      illegal       partly     illegal
-filled     filled    illegal  illegal     filled   filled    filled      filled      filled         filled       illegal       illegal    illegal
-cancelled  cancelled illegal  illegal     cancelled cancelled cancelled  cancelled   cancelled      cancelled    cancelled     cancelled  cancelled
-expired    expired   illegal  illegal     expired  expired   expired     expired     expired        expired      expired       expired    expired
-rejected   rejected  rejected rejected    rejected rejected  rejected    rejected    rejected       rejected     rejected      rejected   rejected
-"""  # fmt: skip
+event          submitting unknown   open      partly    filled  cancelled expired rejected
+accepted       open       open      open      partly    filled  cancelled expired rejected
+refused        rejected   rejected  illegal   illegal   illegal illegal   illegal rejected
+unavailable    rejected   rejected  illegal   illegal   illegal illegal   illegal rejected
+unknown        unknown    unknown   open      partly    filled  cancelled expired rejected
+said-open      open       open      open      partly    filled  cancelled expired rejected
+said-partly    partly     partly    partly    partly    filled  cancelled expired rejected
+said-filled    filled     filled    filled    filled    filled  cancelled expired rejected
+said-cancelled cancelled  cancelled cancelled cancelled filled  cancelled expired rejected
+said-expired   expired    expired   expired   expired   filled  cancelled expired rejected
+said-rejected  rejected   rejected  rejected  illegal   illegal cancelled expired rejected
+first-fill     partly     partly    partly    partly    illegal cancelled expired rejected
+last-fill      filled     filled    filled    illegal   illegal cancelled expired rejected
+"""
 
 
 def cells():
     head, *rows = (line.split() for line in TABLE.strip().splitlines())
-    for now, *outcomes in rows:
-        for event, outcome in zip(head[1:], outcomes, strict=True):
+    for event, *outcomes in rows:
+        for now, outcome in zip(head[1:], outcomes, strict=True):
             yield pytest.param(now, event, outcome, id=f"{now}, {event}")
 
 

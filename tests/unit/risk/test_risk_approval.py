@@ -60,6 +60,12 @@ def reducing(verdict):
         pytest.param(an_entry(), {"account": an_account("900")}, "0.9", id="de-risked"),
         pytest.param(an_entry(), {"state": a_state(loss_streak=5)}, "1", id="losing"),
         pytest.param(an_entry(), {"market": a_market(rate=Decimal("0.5"))}, "4", id="converted"),
+        pytest.param(
+            an_entry(),
+            {"limits": limits_with(max_position="2"), "market": a_market(rate=Decimal("0.8"))},
+            "12.5",
+            id="risk converted",
+        ),
         pytest.param(an_entry("1.23456"), {}, "1.2345", id="a wish is cut to the grid"),
         pytest.param(an_entry("3"), {}, "2", id="a wish too large"),
         pytest.param(an_entry("-3"), {}, "-2", id="a wish of the wrong sign is not turned round"),
@@ -182,6 +188,37 @@ def test_every_objection_is_reported():
             marks=pytest.mark.req("S1-94"),
             id="held already",
         ),
+        pytest.param(
+            an_entry(),
+            {"limits": limits_with(allowed_symbols=[XRP])},
+            "allowed_symbol",
+            marks=pytest.mark.req("S1-138"),
+            id="not listed",
+        ),
+        pytest.param(
+            an_entry(confidence=0.59),
+            {"limits": limits_with(tiers=[{"min_confidence": 0.1, "size": 1}])},
+            "confidence",
+            marks=pytest.mark.req("S1-101"),
+            id="unsure",
+        ),
+        pytest.param(an_entry("-1"), {}, "wished_quantity", id="long, yet to be sold"),
+        pytest.param(an_entry(target="101"), {}, "reward_risk", id="not worth its risk"),
+        pytest.param(
+            an_entry(stop="102", direction=Direction.SHORT),
+            {"market": a_market(instrument=replace(INSTRUMENT, max_leverage=Decimal(1)))},
+            "shortable",
+            id="short on spot",
+        ),
+        pytest.param(
+            an_entry(),
+            {
+                "account": an_account("1000", a_position("1", symbol=XRP)),
+                "limits": limits_with(max_open_positions=1),
+            },
+            "open_positions",
+            id="too many positions",
+        ),
     ],
 )
 def test_one_breach_is_enough(intent, changes, rule):
@@ -233,6 +270,15 @@ def test_where_only_the_size_is_wrong_it_is_cut_and_judged_again(account, limits
 def test_what_a_cut_makes_too_small_is_refused_with_both_reasons():
     full = an_account("1000", a_position("1", symbol=XRP, notional="796"))
     assert objecting(judged(an_entry(), account=full)) == {"total_exposure", "minimum_order"}
+
+
+def test_a_size_that_no_decimal_can_hold_is_rounded_towards_less():
+    fine = replace(INSTRUMENT, lot=Decimal("1E-26"))
+    verdict = judged(
+        an_entry(stop="2.95"), market=a_market(instrument=fine, price=price("3"), atr=0.01)
+    )
+    assert isinstance(verdict, ApprovedOrder)
+    assert (str(verdict.quantity), verdict.reductions) == ("66.66666666666666666666666666", ())
 
 
 def test_a_size_is_not_cut_where_something_else_is_wrong_too():

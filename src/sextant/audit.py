@@ -1,0 +1,363 @@
+"""The audit: every decision made again from the journal, and held against what was recorded.
+
+What came from outside (bars, fills, what the venue said, what models answered) is fed in as it was
+recorded. What followed from it (decisions, orders, risk states, vetoes) must come out again, in the
+same order and the same to the byte. Only the moment at which an order was put on record is taken
+from the record: it is the clock's, and decides nothing.
+"""
+
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeAlias
+
+from rich.console import Console
+from rich.table import Table
+
+from agents.llm.budget import Budget
+from agents.panel import RecordedSeat, Seat
+from agents.vote import Abstention, Ballot, RecordedAnswer, VoterId
+from data.clock import ManualClock
+from data.instrument import Symbol
+from data.postgres.bars import PostgresBarStore
+from data.postgres.embedded import database
+from data.postgres.migrate import migrate
+from data.postgres.pool import Pool, connect
+from data.snapshot import Snapshot
+from data.store import BarStore
+from execution.difference import Reconciliation
+from execution.fill import Fill
+from execution.order import Cancelling, Submitted, Submitting
+from execution.reconcile import compare_balances
+from execution.venue import OrderChanged, Venue, VenueEvent, VenueOrder
+from execution.venues.paper import PaperVenue
+from risk.approval import ApprovedOrder, Rejection
+from risk.breaker import RiskState
+from sextant import wiring
+from sextant.cycle import Decision
+from sextant.desk import Desk
+from sextant.facts import BarSeen, FlawsSeen, RunStarted, RunStopped, codec, venue_codec
+from sextant.history import read_history, warm_up
+from sextant.house import DESK_JOURNAL, VENUE_JOURNAL
+from sextant.journal.codec import Codec
+from sextant.journal.postgres import PostgresJournal
+from sextant.journal.record import Record
+from sextant.journal.verify import verify
+from sextant.session import Session
+from sextant.settings import Settings, secret
+
+Derived: TypeAlias = Decision | Submitting | Cancelling | RiskState | Rejection | FlawsSeen
+"""What the program makes of facts; everything else in the journal came from outside."""
+
+Said: TypeAlias = dict[tuple[Symbol, datetime], RecordedAnswer | Abstention]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """Something that came out otherwise than it was recorded; "" is nothing."""
+
+    seq: int
+    topic: str
+    recorded: str
+    made: str
+
+
+class _Made:
+    """A journal that keeps what was made until it is compared."""
+
+    def __init__(self) -> None:
+        self.facts_made: deque[Derived] = deque()
+
+    def write(self, fact: object) -> None:
+        if isinstance(fact, Derived):
+            self.facts_made.append(fact)
+
+    async def flush(self) -> None: ...
+
+    async def facts(self) -> AsyncIterator[object]:
+        for fact in tuple(self.facts_made):
+            yield fact
+
+
+class _NothingGoesOut:
+    """A venue for an audit: what the real one said is in the journal, and nobody asks this one."""
+
+    name = "audit"
+    pending = False
+    attaches_stops = True
+
+    async def submit(self, order: ApprovedOrder) -> None: ...
+
+    async def cancel(self, client_order_id: str) -> None: ...
+
+    async def order(self, client_order_id: str) -> VenueOrder | None: ...
+
+    async def open_orders(self) -> Sequence[VenueOrder]:
+        return ()
+
+    async def fills(self, *, after: int = 0) -> Sequence[Fill]:
+        return ()
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        return {}
+
+    def drain(self) -> Sequence[VenueEvent]:
+        return ()
+
+    async def wait(self) -> None: ...
+
+
+class Auditor:
+    """Follows a journal record by record. After a mismatch it waits for the next run to begin."""
+
+    def __init__(self, codec: Codec, bars_of: Callable[[str], BarStore]) -> None:
+        self.mismatches: list[Mismatch] = []
+        self.compared: Counter[str] = Counter()  # by topic
+        self.runs = 0
+        self.session: Session | None = None
+        self._codec = codec
+        self._bars_of = bars_of
+        self._made = _Made()
+        self._clock = ManualClock(datetime.fromisoformat("1970-01-01T00:00:00+00:00"))
+        self._orders: list[object] = []  # facts that rebuild orders and ledger
+        self._state: RiskState | None = None
+        self._reconciled = False
+        self._said: dict[VoterId, Said] = {}
+        self._desks: dict[str, Desk] = {}
+        self._seen: dict[tuple[str, Symbol, datetime], Snapshot] = {}
+
+    async def follow(self, record: Record) -> None:
+        """Take in one record: a fact from outside, or something to compare."""
+        fact = self._codec.decode(record.topic, record.body)
+        if isinstance(fact, RunStarted):
+            await self._begin(fact)
+        elif self.session is not None:
+            await self._go_on(self.session, record, fact)
+        if isinstance(
+            fact, Submitting | Submitted | Cancelling | OrderChanged | Fill | Reconciliation
+        ):
+            self._orders.append(fact)
+        if isinstance(fact, RiskState):
+            self._state = fact
+        if isinstance(fact, Reconciliation):
+            self._reconciled = fact.reconciled
+
+    async def _go_on(self, session: Session, record: Record, fact: object) -> None:
+        match fact:
+            case BarSeen():
+                await self._see(session, fact)
+            case Decision():
+                await self._decide(session, fact)
+            case Submitted():
+                session.book.engine.take_outcome(fact)
+            case OrderChanged() | Fill():
+                session.book.engine.record(fact)
+            case Reconciliation():
+                session.book.engine.conclude(fact)
+            case RunStopped():
+                self._end(record)
+        session.book.settle()
+        if isinstance(fact, Derived):
+            self._compare(record, fact)
+
+    async def _begin(self, run: RunStarted) -> None:
+        """The house as it was when the run began."""
+        settings = Settings.model_validate(dict(run.settings))
+        self.runs += 1
+        self._clock.move_to(run.at)
+        self._made = _Made()
+        self._said, self._seen = {}, {}
+        engine_settings = settings.engine.model_copy(update={"queue": 1_000_000})
+        venue: Venue = _NothingGoesOut()
+        engine = wiring.engine(
+            settings.model_copy(update={"engine": engine_settings}), venue, self._made, self._clock
+        )
+        await engine.recover(self._order_facts())
+        engine.reconciled = self._reconciled
+        past = await read_history(
+            self._bars_of(run.market), settings, run.warm_up_bars, until=run.warmed_up_to
+        )
+        for bar in past:
+            engine.ledger.mark(bar.symbol, bar.close, bar.closed_at)
+        self.session = wiring.session(
+            settings,
+            self._roster(settings, run),
+            engine=engine,
+            state=self._state,
+            paper=None,
+            journal=self._made,
+            clock=self._clock,
+            keep_all=True,
+        )
+        warm_up(self.session.desks, past)
+        self._desks = {desk.strategy_id: desk for desk in self.session.desks}
+
+    async def _order_facts(self) -> AsyncIterator[object]:
+        for fact in self._orders:
+            yield fact
+
+    def _roster(self, settings: Settings, run: RunStarted) -> wiring.Roster:
+        """Stand-ins vote again; what models said, or why they did not, is read from the record."""
+        seats: list[Seat] = []
+        for seat in settings.seat:
+            stand_in = run.stand_ins.get(seat.voter)
+            if stand_in is not None:
+                seats.append(wiring.stand_in(seat.voter, stand_in))
+            else:
+                said = self._said.setdefault(seat.voter, {})
+                seats.append(RecordedSeat(voter=seat.voter, model=seat.model, said=said))
+        unasked = Budget(daily_limit=Decimal(0), decision_limit=Decimal(0), clock=self._clock)
+        return wiring.roster_of(settings, tuple(seats), unasked)
+
+    async def _see(self, session: Session, seen: BarSeen) -> None:
+        self._clock.move_to(seen.at)
+        for desk, snapshot in await session.take(seen.bar):
+            self._seen[desk.strategy_id, seen.bar.symbol, snapshot.bar.closed_at] = snapshot
+
+    async def _decide(self, session: Session, decision: Decision) -> None:
+        self._clock.move_to(decision.decided_at)
+        for ballot in decision.ballots:
+            said = _said_by(ballot, decision)
+            if ballot.voter in self._said and said is not None:
+                self._said[ballot.voter][decision.symbol, decision.bar_closed_at] = said
+        key = (decision.strategy_id, decision.symbol, decision.bar_closed_at)
+        snapshot = self._seen.pop(key, None)
+        if snapshot is None:
+            return  # the comparison will say that nothing was made
+        desk = self._desks[decision.strategy_id]
+        deliberation = await desk.strategy.decide(snapshot)
+        session.conclude(desk, snapshot, deliberation, now=decision.decided_at)
+
+    def _compare(self, record: Record, recorded: Derived) -> None:
+        made = self._made.facts_made.popleft() if self._made.facts_made else None
+        if isinstance(recorded, Submitting | Cancelling) and type(made) is type(recorded):
+            made = replace(made, at=recorded.at)
+        text = self._codec.encode(made)[1].decode() if made is not None else ""
+        if made is None or self._codec.encode(made) != (record.topic, record.body):
+            self._differ(record, text)
+        else:
+            self.compared[record.topic] += 1
+
+    def _end(self, record: Record) -> None:
+        """A run that ended in order has recorded everything that it made."""
+        if self._made.facts_made:
+            left = self._codec.encode(self._made.facts_made[0])[1].decode()
+            self._differ(record, left)
+
+    def _differ(self, record: Record, made: str) -> None:
+        self.mismatches.append(
+            Mismatch(seq=record.seq, topic=record.topic, recorded=record.body.decode(), made=made)
+        )
+        self.session = None
+
+
+def _said_by(ballot: Ballot, decision: Decision) -> RecordedAnswer | Abstention | None:
+    """What a model's seat said: its answer, or why there was none."""
+    answers = (answer for answer in decision.answers if answer.voter == ballot.voter)
+    return next(answers, ballot if isinstance(ballot, Abstention) else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What an audit came to."""
+
+    records: Mapping[str, int]  # verified, by journal
+    runs: int
+    compared: Mapping[str, int]  # by topic
+    mismatches: tuple[Mismatch, ...]
+    differences: tuple[str, ...]  # between the ledger's balances and the venue's
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether everything came out as it was recorded, and the books agree."""
+        return not self.mismatches and not self.differences
+
+
+async def run_audit(settings: Settings, *, console: Console) -> bool:
+    """Audit the state folder's journals and print what was found; True if all is well.
+
+    Raises:
+        Fault: the database cannot be opened, a daemon still writes the journal, or a chain is
+            broken.
+    """
+    dsn = secret(settings.storage.dsn_env)
+    async with (
+        database(dsn, settings.state_folder / "postgres") as address,
+        await connect(address) as pool,
+    ):
+        await migrate(pool)
+        findings = await audit(settings, pool)
+    _show(findings, console)
+    return findings.is_sound
+
+
+async def audit(settings: Settings, pool: Pool) -> Findings:
+    """Verify both chains, make every decision again, and compare the books."""
+    clock = ManualClock(datetime.fromisoformat("1970-01-01T00:00:00+00:00"))
+    ours = PostgresJournal(pool, name=DESK_JOURNAL, codec=codec(), clock=clock)
+    books = PostgresJournal(pool, name=VENUE_JOURNAL, codec=venue_codec(), clock=clock)
+    for journal in (ours, books):
+        await journal.open()  # nobody writes while we read
+    try:
+        records = {
+            DESK_JOURNAL: await verify(ours.records()),
+            VENUE_JOURNAL: await verify(books.records()),
+        }
+        auditor = Auditor(codec(), lambda market: PostgresBarStore(pool, exchange=market))
+        async for record in ours.records():
+            await auditor.follow(record)
+        differences = await _compare_books(settings, auditor, ours, books, clock)
+    finally:
+        for journal in (ours, books):
+            await journal.close()
+    return Findings(
+        records=records,
+        runs=auditor.runs,
+        compared=dict(auditor.compared),
+        mismatches=tuple(auditor.mismatches),
+        differences=differences,
+    )
+
+
+async def _compare_books(
+    settings: Settings,
+    auditor: Auditor,
+    ours: PostgresJournal,
+    books: PostgresJournal,
+    clock: ManualClock,
+) -> tuple[str, ...]:
+    """The ledger that our journal makes, against the balances that the venue's books make."""
+    paper = await PaperVenue.open(
+        name="paper",
+        instruments=settings.instruments,
+        terms=wiring.paper_terms(settings),
+        balances=settings.account.balances,
+        journal=books,
+        clock=clock,
+    )
+    engine = wiring.engine(settings, paper, _Made(), clock)
+    await engine.recover(ours.facts())
+    found = compare_balances(engine.ledger.balances, await paper.balances(), engine.instruments)
+    return tuple(f"{d.subject}: {d.ours} here, {d.theirs} at the venue" for d in found)
+
+
+def _show(findings: Findings, console: Console) -> None:
+    table = Table("audited", "result", title="Audit")
+    for name, count in findings.records.items():
+        table.add_row(f"journal {name}", f"{count:,} records, chain unbroken")
+    table.add_row("runs", str(findings.runs))
+    for topic, count in sorted(findings.compared.items()):
+        table.add_row(f"made again: {topic}", f"{count:,} the same")
+    table.add_row("made otherwise", str(len(findings.mismatches)))
+    table.add_row("books against the venue", "; ".join(findings.differences) or "equal")
+    console.print(table)
+    for mismatch in findings.mismatches:
+        console.print(
+            f"record {mismatch.seq} ({mismatch.topic})\n  recorded: {mismatch.recorded}\n"
+            f"  made:     {mismatch.made or 'nothing'}",
+            markup=False,
+            soft_wrap=True,
+        )
+    console.print("sound" if findings.is_sound else "NOT SOUND", markup=False)

@@ -1,0 +1,140 @@
+"""Is everything there that a run needs? Said in plain words, before it is needed."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agents.council.baselines import BASELINES
+from agents.prompts import BadPrompt, PromptLibrary
+from data.faults import Fault
+from data.postgres.binaries import found
+from sextant.house import rehearsal_of
+from sextant.settings import PROJECT, Mode, Settings, secret
+
+_ENOUGH_DISK = 1 << 30  # bytes; a year of one-minute bars of three symbols with its journal fits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing looked at: fine, worth knowing, or in the way of a run."""
+
+    severity: Literal["ok", "note", "error"]
+    text: str
+
+
+def inspect_environment(settings: Settings, config: Path) -> list[Finding]:
+    """Everything that could keep `sextant run` with these settings from working."""
+    return [
+        Finding(severity="ok", text=f"{config}: every key is known and in range"),
+        _market(settings, config),
+        *_seats(settings, config),
+        _prompts(settings, config),
+        *_limits(settings, config),
+        _database(settings),
+        *_folder(settings),
+    ]
+
+
+def _market(settings: Settings, config: Path) -> Finding:
+    try:
+        source = rehearsal_of(settings)
+    except Fault as fault:
+        return Finding(severity="error", text=f"{config}: {fault}")
+    return Finding(
+        severity="ok", text=f"market: made up, seed {source.seed}, {source.speed:g} times real time"
+    )
+
+
+def _seats(settings: Settings, config: Path) -> Iterator[Finding]:
+    for index, seat in enumerate(settings.seat):
+        if seat.stand_in not in BASELINES:
+            allowed = ", ".join(sorted(BASELINES))
+            yield Finding(
+                severity="error",
+                text=f"{config}: seat.{index}.stand_in: no baseline {seat.stand_in!r}; "
+                f"allowed: {allowed}",
+            )
+        elif secret(seat.needs):
+            yield Finding(
+                severity="ok", text=f"seat {seat.voter}: {seat.model}, {seat.needs} is set"
+            )
+        elif settings.mode is Mode.REHEARSAL:
+            yield Finding(
+                severity="note",
+                text=f"seat {seat.voter}: {seat.needs} is not set; the baseline "
+                f"{seat.stand_in!r} stands in, and its ballots say so",
+            )
+        else:
+            yield Finding(
+                severity="note",
+                text=f"seat {seat.voter}: {seat.needs} is not set; the seat stays empty and abstains",
+            )
+
+
+def _prompts(settings: Settings, config: Path) -> Finding:
+    folder = PROJECT / settings.panel.prompts
+    try:
+        library = PromptLibrary(folder)
+        missing = sorted({s.prompt for s in settings.seat} - set(library.versions))
+    except (BadPrompt, OSError) as error:
+        return Finding(severity="error", text=f"{config}: panel.prompts: {error}")
+    if missing:
+        known = ", ".join(sorted(library.versions))
+        return Finding(
+            severity="error",
+            text=f"{config}: seat.prompt: {folder} has no {', '.join(missing)}; it has: {known}",
+        )
+    return Finding(severity="ok", text=f"prompts: {len(library.versions)} in {folder}")
+
+
+def _limits(settings: Settings, config: Path) -> Iterator[Finding]:
+    unknown = settings.risk.allowed_symbols - set(settings.instruments)
+    if unknown:
+        yield Finding(
+            severity="note",
+            text=f"{config}: risk.allowed_symbols names {', '.join(sorted(unknown))}, "
+            "which is no [[instrument]]",
+        )
+    if settings.risk.taker_fee < settings.paper_venue.taker_fee:
+        yield Finding(
+            severity="note",
+            text=f"{config}: risk.taker_fee {settings.risk.taker_fee} is below "
+            f"paper_venue.taker_fee {settings.paper_venue.taker_fee}: rewards look better than "
+            "they are",
+        )
+
+
+def _database(settings: Settings) -> Finding:
+    name = settings.storage.dsn_env
+    if secret(name):
+        return Finding(severity="ok", text=f"database: the one that {name} names")
+    binaries = found()
+    if binaries is None:
+        return Finding(
+            severity="error",
+            text=f"database: {name} is not set, and no PostgreSQL binaries are here; "
+            "`make run` installs them, or install PostgreSQL",
+        )
+    return Finding(severity="ok", text=f"database: embedded, from {binaries.postgres.parent}")
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    folder = settings.state_folder
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield Finding(
+            severity="error",
+            text=f"storage.folder: {folder} cannot be written ({there} is not a folder of ours)",
+        )
+        return
+    free = shutil.disk_usage(there).free
+    if free < _ENOUGH_DISK:
+        yield Finding(
+            severity="error",
+            text=f"storage.folder: {folder} has {free >> 20} MiB left; free {_ENOUGH_DISK >> 20}",
+        )
+    else:
+        yield Finding(severity="ok", text=f"state folder: {folder}, {free >> 30} GiB free")
