@@ -5,7 +5,7 @@ Generator, yardstick and peers are scripts of the project's shared folder, besid
 """
 
 import hashlib
-import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -80,11 +80,11 @@ def generated(count: int, cache: Path) -> Bars:
 
 def _generate(count: int, folder: Path) -> None:
     script = SCRIPTS / "gen_data.py"
-    ended = os.spawnv(
-        os.P_WAIT, sys.executable, [sys.executable, str(script), str(folder), str(count)]
+    made = subprocess.run(
+        [sys.executable, script, folder, str(count)], check=False, capture_output=True, text=True
     )
-    if ended != 0:
-        raise BenchFailed(f"{script}: exit {ended}")
+    if made.returncode != 0:
+        raise BenchFailed(f"{script}: exit {made.returncode}\n{made.stderr}")
 
 
 def _require_published(bars: Bars) -> None:

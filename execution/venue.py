@@ -98,6 +98,11 @@ class Venue(Protocol):
         """Every asset's balance; below zero is borrowed."""
         ...
 
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to drain; asked on every bar, so it costs next to nothing."""
+        ...
+
     def drain(self) -> Sequence[VenueEvent]:
         """What has happened since the last call, in order; does not wait."""
         ...

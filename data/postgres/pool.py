@@ -24,6 +24,9 @@ _PASSING = (
 """What passes, or is put right by a person, while the statement had no effect.
 Source: PostgreSQL, appendix A, error codes."""
 
+_LOST = ("connection is closed", "pool is clos", "released back to the pool")
+"""What asyncpg says of a connection that broke before it was used again; else it was misused."""
+
 _SESSION = {
     "application_name": "sextant",
     "timezone": "UTC",
@@ -59,18 +62,24 @@ async def connect(
         StoreUnavailable: the server cannot be reached now.
         StoreRefused: the server does not let us in, or the DSN is none.
     """
+    pool = asyncpg.create_pool(
+        dsn,
+        min_size=0,  # else the pool reconnects by itself during an outage, and logs each failure
+        max_size=size,
+        timeout=connect_within.total_seconds(),
+        command_timeout=answer_within.total_seconds(),
+        server_settings=_SESSION,
+    )
     try:
         with unavailable():
-            return await asyncpg.create_pool(
-                dsn,
-                min_size=1,
-                max_size=size,
-                timeout=connect_within.total_seconds(),
-                command_timeout=answer_within.total_seconds(),
-                server_settings=_SESSION,
-            )
-    except _NO_ENTRY as error:
-        raise StoreRefused(f"database: {error}") from error
+            await pool
+            await pool.execute("SELECT 1")
+    except BaseException as error:
+        pool.terminate()
+        if isinstance(error, _NO_ENTRY):
+            raise StoreRefused(f"database: {error}") from error
+        raise
+    return pool
 
 
 @contextlib.contextmanager
@@ -85,6 +94,6 @@ def unavailable() -> Iterator[None]:
     except _PASSING as error:
         raise StoreUnavailable(f"database: {type(error).__name__}: {error}") from error
     except asyncpg.InterfaceError as error:
-        if "clos" not in str(error):  # "connection is closed", "pool is closing": lost, not misused
+        if not any(sign in str(error) for sign in _LOST):
             raise
         raise StoreUnavailable(f"database: {error}") from error

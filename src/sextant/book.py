@@ -93,11 +93,14 @@ class Book:
                     self._advance(item.closed)
                     self._scorecard.close(item.closed)
 
-    def guard(self, *, now: datetime) -> None:
-        """See to it that every position has its stop, and no stop is left without a position."""
-        engine = self.engine
+    def guard(self, *, now: datetime) -> AccountState:
+        """See to it that every position has its stop, and no stop is left without a position.
+
+        Returns the book as it is then.
+        """
+        engine, account = self.engine, self.account(now)
         actions = self._protection.review(
-            self.account(now), engine.orders, engine.plans, revision=engine.revision
+            account, engine.orders, engine.plans, revision=engine.revision
         )
         for action in actions:
             match action:
@@ -106,6 +109,7 @@ class Book:
                 case OrderIntent():
                     market = self._bare_market(action.symbol)
                     self.act(self.judge(action, market, now=now), now=now)
+        return self.account(now) if actions else account
 
     def _bare_market(self, symbol: Symbol) -> Market:
         """What is known of a market without a snapshot: enough for what only reduces."""

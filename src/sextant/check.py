@@ -70,7 +70,7 @@ def _seats(settings: Settings, config: Path) -> Iterator[Finding]:
         else:
             yield Finding(
                 severity="note",
-                text=f"seat {seat.voter}: {seat.needs} is not set; the seat stays empty and abstains",
+                text=f"seat {seat.voter}: {seat.needs} is not set; the seat is empty and abstains",
             )
 
 

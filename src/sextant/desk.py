@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from agents.strategy import Strategy
+from data.account import AccountState
 from data.bar import Bar
 from data.instrument import Symbol
 from data.snapshot import MarketHistory, Snapshot, take_snapshot
-from sextant.book import Book
 
 
 class Desk:
@@ -18,12 +18,10 @@ class Desk:
         strategy_id: str,
         strategy: Strategy,
         histories: Mapping[Symbol, MarketHistory],
-        book: Book,
     ) -> None:
         self.strategy_id = strategy_id
         self.strategy = strategy
         self._histories = histories
-        self._book = book
         self._warm_up = strategy.requirements.warm_up
 
     def learn(self, bar: Bar) -> None:
@@ -32,7 +30,7 @@ class Desk:
         if history is not None:
             history.add(bar)
 
-    def observe(self, bar: Bar, *, now: datetime) -> Snapshot | None:
+    def observe(self, bar: Bar, account: AccountState, *, now: datetime) -> Snapshot | None:
         """What the strategy may see once `bar` has closed.
 
         None if there is nothing to decide on: the bar is another desk's, it closes no bar of the
@@ -45,4 +43,4 @@ class Desk:
         history.add(bar)
         if history.count == before or history.count < self._warm_up:
             return None
-        return take_snapshot(history, self._book.account(now), taken_at=now)
+        return take_snapshot(history, account, taken_at=now)

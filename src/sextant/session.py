@@ -81,9 +81,13 @@ class Session:
             if any(flaw.kind in _NOT_NEW for flaw in flaws):
                 return []
         self.book.mark(bar, now=now)
-        self.book.guard(now=now)
+        account = self.book.guard(now=now)
         self.scorecard.see(bar, self.book.ledger.equity)
-        sightings = [(d, s) for d in self.desks if (s := d.observe(bar, now=now)) is not None]
+        sightings = [
+            (desk, snapshot)
+            for desk in self.desks
+            if (snapshot := desk.observe(bar, account, now=now)) is not None
+        ]
         return sightings if not flaws else []
 
     def note(self, gap: FeedInterrupted) -> None:

@@ -204,9 +204,7 @@ def session(
     )
     return Session(
         book=book,
-        desks=[
-            _desk(desk, settings.market.timeframe, seats, engine, book) for desk in settings.desk
-        ],
+        desks=[_desk(desk, base, seats, engine) for desk in settings.desk],
         paper=paper,
         inspectors={
             symbol: BarInspector(symbol, base, settings.quality) for symbol in settings.traded
@@ -229,9 +227,7 @@ def _first_state(engine: Engine, clock: Clock) -> RiskState:
     return initial_state(equity, clock.now())
 
 
-def _desk(
-    settings: DeskSettings, base: Timeframe, seats: Roster, engine: Engine, book: Book
-) -> Desk:
+def _desk(settings: DeskSettings, base: Timeframe, seats: Roster, engine: Engine) -> Desk:
     wanted = strategy(settings, seats)
     histories = {
         symbol: MarketHistory(
@@ -243,7 +239,7 @@ def _desk(
         )
         for symbol in settings.instruments
     }
-    return Desk(settings.strategy_id, wanted, histories, book)
+    return Desk(settings.strategy_id, wanted, histories)
 
 
 def engine(settings: Settings, venue: Venue, journal: OrderJournal, clock: Clock) -> Engine:

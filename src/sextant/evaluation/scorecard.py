@@ -1,14 +1,13 @@
 """Everything that is counted while bars go by."""
 
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, deque
 from datetime import datetime
 from decimal import Decimal
 
 from agents.strategy import Deliberation
 from data.account import ClosedTrade
 from data.bar import Bar
-from data.instrument import Notional, Price, Side, Symbol
+from data.instrument import Notional, Side, Symbol
 from data.snapshot import Snapshot
 from execution.fill import Fill
 from risk.approval import Rejection
@@ -16,13 +15,8 @@ from sextant.evaluation.equity import EquityCurve
 from sextant.evaluation.seats import SeatScores
 from sextant.evaluation.thinned import Thinned
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PricePoint:
-    """The close of one bar, for drawing."""
-
-    at: datetime
-    price: Price
+LISTED = 10_000
+"""So many of the newest fills and closed trades are kept one by one; the journal has them all."""
 
 
 class Scorecard:
@@ -31,8 +25,9 @@ class Scorecard:
     def __init__(self, *, horizon: int, hold_band: float) -> None:
         self.equity = EquityCurve()
         self.seats = SeatScores(horizon=horizon, hold_band=hold_band)
-        self.prices: dict[Symbol, Thinned[PricePoint]] = {}
-        self.fills: dict[Symbol, Thinned[Fill]] = {}
+        self.prices: dict[Symbol, Thinned[Bar]] = {}
+        self.fills: deque[Fill] = deque(maxlen=LISTED)
+        self.closed: deque[ClosedTrade] = deque(maxlen=LISTED)
         self.buys = 0  # fills
         self.sells = 0
         self.traded = 0.0  # notional of all fills, in the account's currency
@@ -44,28 +39,25 @@ class Scorecard:
         self.rejections: Counter[str] = Counter()  # by rule
         self.trades = 0
         self.wins = 0
+        self.losses = 0
         self.profit = 0.0  # sum of winning trades, in the account's currency
         self.loss = 0.0  # sum of losing trades, as a positive number
         self.fees = 0.0  # of closed trades
-        self.first_bar: datetime | None = None
-        self.last_bar: datetime | None = None
+        self.unvalued = 0  # fills and trades that no price converts; in none of the sums above
 
     def see(self, bar: Bar, equity: Notional | None) -> None:
         """Take one closed bar and the equity at its close."""
         self.bars += 1
-        if self.first_bar is None:
-            self.first_bar = bar.closed_at
-        self.last_bar = bar.closed_at
-        self.seats.see(bar)
         prices = self.prices.get(bar.symbol)
         if prices is None:
             prices = self.prices.setdefault(bar.symbol, Thinned())
-        prices.add(PricePoint(at=bar.closed_at, price=bar.close))
+        prices.add(bar)
+        self.seats.see(bar)
         if equity is not None:
-            self.equity.mark(bar.closed_at, float(equity))
+            self.equity.mark(bar.closed_at, equity)
 
     def count(self, snapshot: Snapshot, deliberation: Deliberation) -> None:
-        """Take one deliberation."""
+        """Take one deliberation, whatever it came to."""
         self.decisions += 1
         self.intents += deliberation.intent is not None
         if deliberation.ballots:
@@ -74,10 +66,13 @@ class Scorecard:
 
     def fill(self, fill: Fill, rate: Decimal | None) -> None:
         """Take one of our fills; `rate` converts its quote currency into the account's."""
+        self.fills.append(fill)
         self.buys += fill.side is Side.BUY
         self.sells += fill.side is Side.SELL
-        self.traded += float(fill.quantity * fill.price * (rate or 0))
-        self.fills.setdefault(fill.symbol, Thinned()).add(fill)
+        if rate is None:
+            self.unvalued += 1
+        else:
+            self.traded += float(fill.quantity * fill.price * rate)
 
     def reject(self, rejection: Rejection) -> None:
         """Take one veto, under every rule that objected."""
@@ -85,14 +80,40 @@ class Scorecard:
 
     def close(self, trade: ClosedTrade) -> None:
         """Take one position that is flat again."""
+        self.closed.append(trade)
         self.trades += 1
-        pnl = float(trade.pnl or 0)
+        if trade.pnl is None or trade.fees is None:
+            self.unvalued += 1
+            return
+        pnl = float(trade.pnl)
         self.wins += pnl > 0
+        self.losses += pnl < 0
         self.profit += max(pnl, 0.0)
         self.loss += max(-pnl, 0.0)
-        self.fees += float(trade.fees or 0)
+        self.fees += float(trade.fees)
 
     @property
     def hit_rate(self) -> float | None:
         """Share of the closed trades that made money after fees."""
         return self.wins / self.trades if self.trades else None
+
+    @property
+    def first_bar(self) -> datetime | None:
+        """The close of the first bar."""
+        return min((s.first.closed_at for s in self.prices.values() if s.first), default=None)
+
+    @property
+    def last_bar(self) -> datetime | None:
+        """The close of the newest bar."""
+        return max((s.newest.closed_at for s in self.prices.values() if s.newest), default=None)
+
+    @property
+    def presence(self) -> float | None:
+        """Share of the bars due between each symbol's first and newest that came (S1-174)."""
+        due = came = 0
+        for series in self.prices.values():
+            first, newest = series.first, series.newest
+            if first is not None and newest is not None:
+                due += (newest.closed_at - first.closed_at) // first.timeframe.delta + 1
+                came += len(series)
+        return min(came / due, 1.0) if due else None

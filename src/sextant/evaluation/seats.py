@@ -8,6 +8,7 @@ from agents.vote import Abstention, Ballot, Vote, VoterId
 from data.bar import Bar
 from data.instrument import Symbol
 from risk.intent import Direction
+from sextant.evaluation.deciles import Deciles
 
 
 @dataclass(slots=True)
@@ -32,15 +33,26 @@ class SeatScore:
     def brier(self) -> float | None:
         """Mean squared distance of confidence from outcome: 0 is best, 0.25 is a coin's.
 
+        Of LONG and SHORT it is the same as that of "the price rises" (S1-195).
+
         Source: G. W. Brier, "Verification of Forecasts Expressed in Terms of Probability",
         Monthly Weather Review 78(1), 1950.
         """
         return self.squared_error / self.scored if self.scored else None
 
-    def add(self, vote: Vote, *, right: bool) -> None:
+    def add(self, confidence: float, *, right: bool) -> None:
+        """Take the outcome of one vote."""
         self.scored += 1
         self.right += right
-        self.squared_error += (vote.confidence - right) ** 2
+        self.squared_error += (confidence - right) ** 2
+
+
+@dataclass(slots=True)
+class _Pending:
+    """The votes on one symbol that wait for their horizon, and the bars since the first vote."""
+
+    bars: int = 0
+    votes: deque[tuple[int, float, tuple[Vote, ...]]] = field(default_factory=deque)
 
 
 class SeatScores:
@@ -54,32 +66,37 @@ class SeatScores:
     def __init__(self, *, horizon: int, hold_band: float) -> None:
         self._horizon = horizon
         self._hold_band = hold_band
-        self._bars: Counter[Symbol] = Counter()
-        self._waiting: dict[Symbol, deque[tuple[int, float, tuple[Vote, ...]]]] = {}
+        self._pending: dict[Symbol, _Pending] = {}
         self.by_voter: dict[VoterId, SeatScore] = {}
+        self.deciles = Deciles()
 
     def see(self, bar: Bar) -> None:
         """Let one bar pass, and score the votes that were waiting for it."""
-        self._bars[bar.symbol] += 1
-        waiting = self._waiting.get(bar.symbol)
-        while waiting and waiting[0][0] <= self._bars[bar.symbol]:
-            _, price, votes = waiting.popleft()
-            self._score(votes, float(bar.close) / price - 1.0)
+        pending = self._pending.get(bar.symbol)
+        if pending is None:
+            return
+        pending.bars += 1
+        votes = pending.votes
+        while votes and votes[0][0] <= pending.bars:
+            _, price, waiting = votes.popleft()
+            self._score(waiting, float(bar.close) / price - 1.0)
 
     def count(self, symbol: Symbol, price: float, ballots: Sequence[Ballot]) -> None:
         """Take the ballots of one decision, made at `price` on the newest bar seen."""
+        waiting = []
         for ballot in ballots:
             score = self._of(ballot)
             if isinstance(ballot, Abstention):
                 score.abstentions[ballot.reason] += 1
-            else:
-                score.votes[ballot.direction] += 1
-        votes = tuple(
-            b for b in ballots if isinstance(b, Vote) and b.direction is not Direction.CLOSE
-        )
-        if votes:
-            due = self._bars[symbol] + self._horizon
-            self._waiting.setdefault(symbol, deque()).append((due, price, votes))
+                continue
+            score.votes[ballot.direction] += 1
+            if ballot.direction is not Direction.CLOSE:
+                waiting.append(ballot)
+        pending = self._pending.get(symbol)
+        if pending is None:
+            pending = self._pending.setdefault(symbol, _Pending())
+        if waiting:
+            pending.votes.append((pending.bars + self._horizon, price, tuple(waiting)))
 
     def _of(self, ballot: Ballot) -> SeatScore:
         score = self.by_voter.get(ballot.voter)
@@ -89,10 +106,11 @@ class SeatScores:
         return score
 
     def _score(self, votes: tuple[Vote, ...], move: float) -> None:
+        earned = {Direction.LONG: move, Direction.SHORT: -move}
+        held = abs(move) < self._hold_band
         for vote in votes:
-            self._of(vote).add(vote, right=self._proved_right(vote.direction, move))
-
-    def _proved_right(self, direction: Direction, move: float) -> bool:
-        if direction is Direction.HOLD:
-            return abs(move) < self._hold_band
-        return move * direction.sign > 0
+            gain = earned.get(vote.direction)
+            if gain is not None:
+                self.deciles.add(vote.confidence, gain)
+            right = held if gain is None else gain > 0.0
+            self.by_voter[vote.voter].add(vote.confidence, right=right)

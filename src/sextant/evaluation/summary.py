@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+from sextant.evaluation.deciles import Decile
+from sextant.evaluation.performance import annual_return
 from sextant.evaluation.scorecard import Scorecard
 from sextant.evaluation.seats import SeatScore
+
+WORSE_BPS = (5, 10, 25)
+"""By so many basis points every fill is made worse, to see what is left (S1-194)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,17 @@ class SeatSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecileSummary:
+    """Scored votes for LONG or SHORT with a confidence in [`low`, `low` + 0.1)."""
+
+    low: float
+    count: int
+    hit_rate: float | None
+    mean_return: float | None  # fraction, in the direction voted, before costs
+    sharpe: float | None  # a vote, not annualised
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """A run in numbers; shares are fractions, money is in `currency`, None is undefined."""
 
@@ -33,6 +49,7 @@ class Summary:
     bars: int
     first_bar: datetime | None
     last_bar: datetime | None
+    presence: float | None  # share of the bars due that came
     interruptions: int
     decisions: int
     intents: int
@@ -41,18 +58,28 @@ class Summary:
     buys: int
     sells: int
     trades: int
+    trades_per_day: float | None
     hit_rate: float | None
     profit_factor: float | None  # sum won over sum lost
-    fees: float
-    turnover: float  # traded notional over starting equity
+    win_loss_ratio: float | None  # mean win over mean loss
+    fees: float  # of closed trades
+    cost_share: float | None  # fees over profit before fees
+    unvalued: int  # fills and trades that no price converts; left out of the sums
+    turnover: float | None  # traded notional over starting equity
+    turnover_per_day: float | None
     model_costs_usd: Decimal
     equity_start: float | None
     equity_end: Decimal | None  # exact
     total_return: float | None
+    annual_return: float | None
+    return_if_worse: Mapping[int, float]  # by how many basis points every fill is worse
     sharpe: float | None  # daily returns, 365 days
+    rolling_sharpe: float | None  # the last 30 days
     sortino: float | None
+    drawdown: float  # now
     max_drawdown: float
     seats: tuple[SeatSummary, ...]
+    deciles: tuple[DecileSummary, ...]  # those with a vote, lowest confidence first
 
 
 def summarise(
@@ -65,7 +92,10 @@ def summarise(
     model_costs_usd: Decimal,
 ) -> Summary:
     """The scorecard's state now; `equity` is the ledger's exact figure."""
-    start = card.equity.first
+    curve = card.equity
+    last, total = curve.last, curve.total_return
+    days = _days(card)
+    turnover = _share(card.traded, curve.first)
     return Summary(
         title=title,
         market=market,
@@ -73,27 +103,59 @@ def summarise(
         bars=card.bars,
         first_bar=card.first_bar,
         last_bar=card.last_bar,
+        presence=card.presence,
         interruptions=card.interruptions,
         decisions=card.decisions,
         intents=card.intents,
         failures=card.failures,
-        rejections=dict(card.rejections),
+        rejections=dict(card.rejections.most_common()),
         buys=card.buys,
         sells=card.sells,
         trades=card.trades,
+        trades_per_day=_per_day(card.trades, days),
         hit_rate=card.hit_rate,
-        profit_factor=card.profit / card.loss if card.loss else None,
+        profit_factor=_share(card.profit, card.loss),
+        win_loss_ratio=_share(_share(card.profit, card.wins), _share(card.loss, card.losses)),
         fees=card.fees,
-        turnover=card.traded / start if start else 0.0,
+        cost_share=_share(card.fees, card.profit - card.loss + card.fees),
+        unvalued=card.unvalued,
+        turnover=turnover,
+        turnover_per_day=_per_day(turnover, days),
         model_costs_usd=model_costs_usd,
-        equity_start=start,
+        equity_start=curve.first,
         equity_end=equity,
-        total_return=card.equity.total_return,
-        sharpe=card.equity.sharpe,
-        sortino=card.equity.sortino,
-        max_drawdown=card.equity.max_drawdown,
+        total_return=total,
+        annual_return=annual_return(total, days=days) if total is not None else None,
+        return_if_worse=_worse(total, turnover),
+        sharpe=curve.sharpe,
+        rolling_sharpe=curve.rolling_sharpe,
+        sortino=curve.sortino,
+        drawdown=last.drawdown if last is not None else 0.0,
+        max_drawdown=curve.max_drawdown,
         seats=tuple(_seat(score) for score in card.seats.by_voter.values()),
+        deciles=tuple(_decile(cell) for cell in card.seats.deciles.cells if cell.count),
     )
+
+
+def _days(card: Scorecard) -> float:
+    first, last = card.first_bar, card.last_bar
+    return (last - first) / timedelta(days=1) if first is not None and last is not None else 0.0
+
+
+def _per_day(value: float | None, days: float) -> float | None:
+    """None for less than a day: an hour says nothing about one."""
+    return value / days if value is not None and days >= 1.0 else None
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    """`part` of `whole`; None where either is unknown, or there is no whole above zero."""
+    return part / whole if part is not None and whole is not None and whole > 0 else None
+
+
+def _worse(total: float | None, turnover: float | None) -> dict[int, float]:
+    if total is None or turnover is None:
+        return {}
+    return {bps: total - turnover * bps / 10_000 for bps in WORSE_BPS}
 
 
 def _seat(score: SeatScore) -> SeatSummary:
@@ -106,4 +168,14 @@ def _seat(score: SeatScore) -> SeatSummary:
         scored=score.scored,
         accuracy=score.accuracy,
         brier=score.brier,
+    )
+
+
+def _decile(cell: Decile) -> DecileSummary:
+    return DecileSummary(
+        low=cell.low,
+        count=cell.count,
+        hit_rate=cell.hit_rate,
+        mean_return=cell.mean_return,
+        sharpe=cell.sharpe,
     )

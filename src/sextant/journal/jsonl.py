@@ -44,8 +44,7 @@ class JsonlJournal:
         self._path = path
         self._codec = codec
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _locked(path)
-        last, self.cut = _mend(self._file)
+        self._file, last, self.cut = _opened(path)
         if self.cut:
             _log.warning("a torn last line was cut off", journal=str(path), bytes=self.cut)
         self._chain = Chain(last.name if last else name or path.stem, codec, clock, last)
@@ -122,14 +121,18 @@ class JsonlJournal:
             yield self._codec.decode(record.topic, record.body)
 
 
-def _locked(path: Path) -> FileIO:
+def _opened(path: Path) -> tuple[FileIO, Record | None, int]:
+    """The file, ours alone; its last record; and how many bytes were cut off behind that."""
     file = path.open("a+b", buffering=0)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return (file, *_mend(file))
     except BlockingIOError:
         file.close()
         raise JournalHeld(f"{path}: another process writes this journal") from None
-    return file
+    except BaseException:
+        file.close()
+        raise
 
 
 def _write_all(file: FileIO, data: bytes) -> None:

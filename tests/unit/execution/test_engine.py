@@ -170,6 +170,19 @@ async def test_the_stop_that_fills_closes_the_trade_and_the_plan(stand):
     assert not stand.engine.plans
 
 
+async def test_what_is_left_as_dust_keeps_no_plan(stand):
+    stand.engine.accept(an_entry("A", stop="90"))
+    await stand.engine.work()
+    await stand.bar()
+    stand.engine.settle()
+    stand.engine.accept(an_exit("X", "-0.96"))
+    await stand.engine.work()
+    await stand.bar(number=1)
+    stand.engine.settle()
+    assert stand.engine.ledger.held(BTC) == Decimal("0.04")
+    assert not stand.engine.plans
+
+
 async def test_the_same_order_again_changes_nothing(stand):
     for _ in range(2):
         stand.engine.accept(an_entry("A"))

@@ -124,6 +124,9 @@ def cancelled(name):
             "1", [tracked(an_exit("X", "-0.7"))], "0", "0.3", [], id="most of it is being closed"
         ),
         pytest.param(
+            "1", [tracked(an_entry("E", "-1"))], "0", "1", [], id="an entry closes nothing"
+        ),
+        pytest.param(
             "0.3",
             [tracked(an_entry("E")), an_attached_stop(tracked(an_entry("E")), "0.5")],
             "0.3",

@@ -218,20 +218,36 @@ async def test_a_venue_that_cannot_be_asked_concludes_nothing(account):
     assert sum(isinstance(fact, Reconciliation) for fact in account.journal._written) == 1
 
 
-async def test_fills_that_come_while_we_look_are_waited_for(account):
+async def test_a_fill_that_comes_while_we_look_makes_us_look_again(account):
     await account.enter()
-    balances, bars = account.venue.balances, iter(range(2))
+    account.engine.settle()
+    balances, calls = account.venue.balances, iter(range(9))
 
     async def busy():
-        now = await balances()
-        if next(bars, None) is not None:
-            await account.bar(number=5)
-        return now
+        if next(calls) == 1:
+            await account.bar()
+            account.venue.drain()
+        return await balances()
 
     account.venue.balances = busy
     result = await reconcile(account.engine)
     assert result.reconciled
     assert account.engine.ledger.balances["BTC"] == 1
+
+
+async def test_a_cancellation_that_the_venue_lost_is_repeated(account):
+    async def lose(client_order_id):
+        pass
+
+    await account.enter(limit="80", stop="70")
+    account.engine.settle()
+    cancel, account.venue.cancel = account.venue.cancel, lose
+    account.engine.cancel(an_id("A"))
+    await account.engine.work()
+    account.venue.cancel = cancel
+    assert (await reconcile(account.engine)).differences == ()
+    await account.engine.work()
+    assert await account.venue.open_orders() == ()
 
 
 async def test_a_journal_of_other_things_too_is_read(account):

@@ -1,0 +1,137 @@
+"""The numbers of a run in words, for people."""
+
+from collections.abc import Sequence
+
+from sextant.evaluation.summary import SeatSummary, Summary
+
+KINDS = ("long", "short", "close", "hold", "abstained")
+"""What a ballot can be, in the order in which it is shown."""
+
+
+def percent(share: float | None, places: int = 2) -> str:
+    """A fraction in percent; undefined is said."""
+    return "undefined" if share is None else f"{share:.{places}%}"
+
+
+def ratio(value: float | None, places: int = 2) -> str:
+    """A pure number with thousands separated; undefined is said."""
+    return "undefined" if value is None else f"{value:,.{places}f}"
+
+
+def counted(seat: SeatSummary) -> dict[str, int]:
+    """The ballots of one seat by kind."""
+    votes = {kind: seat.votes.get(kind, 0) for kind in KINDS[:-1]}
+    return {**votes, KINDS[-1]: sum(seat.abstentions.values())}
+
+
+def filled_by(seat: SeatSummary) -> str:
+    """What sits there; a stand-in says that it is one."""
+    return f"{seat.model.removeprefix('baseline:')} (stand-in)" if seat.stand_in else seat.model
+
+
+def stand_in_notice(seats: Sequence[SeatSummary]) -> str:
+    """A sentence if a seat's votes are not its model's; else empty."""
+    named = [seat.voter for seat in seats if seat.stand_in]
+    if not named:
+        return ""
+    return (
+        f"{len(named)} of {len(seats)} seats were filled by rules that stand in for a model: "
+        f"{', '.join(named)}. Their votes say nothing about the models."
+    )
+
+
+def period(summary: Summary) -> str:
+    """From the first bar to the last."""
+    if summary.first_bar is None or summary.last_bar is None:
+        return "no bar"
+    return f"{summary.first_bar:%Y-%m-%d %H:%M} to {summary.last_bar:%Y-%m-%d %H:%M} UTC"
+
+
+def equity_end(summary: Summary) -> str:
+    """The ledger's figure, every digit of it."""
+    known = f"{summary.equity_end:,f}" if summary.equity_end is not None else "unknown"
+    return f"{known} {summary.currency}"
+
+
+def figures(summary: Summary) -> list[tuple[str, str]]:
+    """Every number with its name; what a risk was taken for comes after the risk (S1-209)."""
+    return [
+        ("market", summary.market),
+        ("period", period(summary)),
+        ("bars", _bars(summary)),
+        *_risk(summary),
+        *_result(summary),
+        *_trading(summary),
+        ("decisions", f"{summary.decisions:,}; {summary.intents:,} intents"),
+        ("failed decisions", f"{summary.failures:,}"),
+        ("vetoes by rule", vetoes(summary)),
+    ]
+
+
+def _bars(summary: Summary) -> str:
+    came = f"{percent(summary.presence)} of those due"
+    return f"{summary.bars:,}, {came}; {summary.interruptions:,} interruptions"
+
+
+def _risk(summary: Summary) -> list[tuple[str, str]]:
+    rolling = f"{ratio(summary.rolling_sharpe)} over the last 30 days"
+    return [
+        ("Sharpe (daily, 365)", f"{ratio(summary.sharpe)}; {rolling}"),
+        ("Sortino (daily, 365)", ratio(summary.sortino)),
+        ("drawdown", f"{percent(summary.max_drawdown)} at most, {percent(summary.drawdown)} now"),
+    ]
+
+
+def _result(summary: Summary) -> list[tuple[str, str]]:
+    worse = ", ".join(f"{percent(r)} at {bps} bps" for bps, r in summary.return_if_worse.items())
+    return [
+        ("equity at the start", f"{ratio(summary.equity_start)} {summary.currency}"),
+        ("equity at the end", equity_end(summary)),
+        ("return", f"{percent(summary.total_return)}; {_yearly(summary)}"),
+        ("if all fills were worse", worse or "undefined"),
+    ]
+
+
+def _yearly(summary: Summary) -> str:
+    if summary.annual_return is None:
+        return "too short for a yearly one"
+    return f"{percent(summary.annual_return)} a year"
+
+
+def _trading(summary: Summary) -> list[tuple[str, str]]:
+    money = summary.currency
+    rows = [
+        ("fills", f"{summary.buys:,} buys, {summary.sells:,} sells"),
+        ("closed trades", _trades(summary)),
+        ("win over loss", f"{ratio(summary.win_loss_ratio)} mean, {_factor(summary)} summed"),
+        ("fees", f"{summary.fees:,.2f} {money}, {_costs(summary)}"),
+        ("turnover", f"{ratio(summary.turnover)} x equity, {_daily(summary.turnover_per_day)}"),
+        ("model costs", f"{summary.model_costs_usd:,.4f} USD"),
+    ]
+    if summary.unvalued:
+        rows.append(("without a price", f"{summary.unvalued:,} fills or trades, left out above"))
+    return rows
+
+
+def _trades(summary: Summary) -> str:
+    won = f"{percent(summary.hit_rate, 1)} won" if summary.trades else "none won or lost"
+    return f"{summary.trades:,}, {won}, {_daily(summary.trades_per_day)}"
+
+
+def _factor(summary: Summary) -> str:
+    return ratio(summary.profit_factor)
+
+
+def _costs(summary: Summary) -> str:
+    if summary.cost_share is None:
+        return "with no profit to pay them from"
+    return f"{percent(summary.cost_share, 1)} of the profit before them"
+
+
+def _daily(value: float | None) -> str:
+    return "too short for a day's" if value is None else f"{value:,.2f} a day"
+
+
+def vetoes(summary: Summary) -> str:
+    """How often each rule objected, the most frequent first."""
+    return ", ".join(f"{rule} {count:,}" for rule, count in summary.rejections.items()) or "none"
