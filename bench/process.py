@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 _KIB = 1024  # of `ru_maxrss`, in KiB on Linux: getrusage(2)
+_OUTWARD = re.compile(r"_API_KEY$|^OLLAMA_HOST$|^SEXTANT_.*_URL$")  # no seat may ask a model
 _TAIL = 2_000  # characters of a failed process's errors that are shown
 
 
@@ -36,7 +38,7 @@ class Run:
 
 
 def run(command: Sequence[str | Path]) -> Run:
-    """Run `command` in the project's folder to its end.
+    """Run `command` in the project's folder to its end, without keys or addresses of servers.
 
     Raises:
         BenchFailed: it failed, or printed no line of JSON.
@@ -44,7 +46,12 @@ def run(command: Sequence[str | Path]) -> Run:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         began = time.monotonic()
         with subprocess.Popen(
-            command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=errors, text=True
+            command,
+            cwd=PROJECT,
+            env={k: v for k, v in os.environ.items() if not _OUTWARD.search(k)},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
         ) as process:
             printed = process.stdout.read() if process.stdout is not None else ""
             _, status, usage = os.wait4(process.pid, 0)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Regime(StrEnum):
-    """What kind of market this is; `UNKNOWN` is the absence of a reading, the strictest of all."""
+    """What kind of market this is; `UNKNOWN` is the absence of a reading."""
 
     TRENDING_BULL = "trending_bull"
     TRENDING_BEAR = "trending_bear"

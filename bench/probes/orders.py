@@ -31,7 +31,7 @@ from sextant.settings import PROJECT, Settings, load_settings
 CONFIG = PROJECT / "bench" / "live.toml"
 _COMMITS = 500
 _RECORDS = 5_000  # below what a journal lets wait
-_STEP = "INSERT INTO bench_commits VALUES ($1, $2)"
+_COMMIT = "INSERT INTO bench_commits VALUES ($1, $2)"
 
 
 class Stopwatch:
@@ -84,7 +84,7 @@ async def commits(dsn: str) -> list[float]:
         await session.execute("CREATE TABLE bench_commits (id bigint PRIMARY KEY, body text)")
         for number in range(_COMMITS):
             began = time.perf_counter()
-            await session.execute(_STEP, number, "x" * 500)
+            await session.execute(_COMMIT, number, "x" * 500)
             spent.append((time.perf_counter() - began) * 1e3)
     return spent
 
@@ -108,14 +108,15 @@ async def opened() -> AsyncIterator[tuple[House, str]]:
     with tempfile.TemporaryDirectory(prefix="sextant-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # where root measures, the server runs as another user
-        async with open_house(kept_in(load_settings(CONFIG), folder)) as house:
+        async with open_house(measurable(load_settings(CONFIG), folder)) as house:
             yield house, EmbeddedPostgres(folder / "postgres").dsn
 
 
-def kept_in(settings: Settings, folder: Path) -> Settings:
-    """The same settings, with all their state in `folder`."""
+def measurable(settings: Settings, folder: Path) -> Settings:
+    """The same settings with all their state in `folder`, and six seats that draw the same lots."""
     storage = settings.storage.model_copy(update={"folder": folder})
-    return settings.model_copy(update={"storage": storage})
+    seats = tuple(s.model_copy(update={"stand_in": "seeded_random"}) for s in settings.seat)
+    return settings.model_copy(update={"storage": storage, "seat": seats})
 
 
 async def measured(minutes: int) -> dict[str, object]:

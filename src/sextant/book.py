@@ -127,7 +127,7 @@ class Book:
     def _advance(self, event: RiskEvent) -> None:
         before = self.state
         self.state = next_state(before, event, self.limits)
-        if self.state.trading is not before.trading:
+        if self.state.trading is not before.trading or self.state.day is not before.day:
             self._keep_state()
 
     def _keep_state(self) -> None:

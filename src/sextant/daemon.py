@@ -80,10 +80,9 @@ class Daemon:
         engine = self._session.book.engine
         with _signals_set(stop):
             async with asyncio.TaskGroup() as tasks:
-                background = [
-                    tasks.create_task(engine.run(), name="engine"),
-                    tasks.create_task(self._show(view=view), name="view"),
-                ]
+                background = [tasks.create_task(engine.run(), name="engine")]
+                if view:
+                    background.append(tasks.create_task(self._show(), name="view"))
                 stopping = tasks.create_task(stop.wait(), name="stop")
                 feed = tasks.create_task(self._follow(tasks), name="feed")
                 await asyncio.wait({feed, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -135,12 +134,16 @@ class Daemon:
             else:
                 return
 
-    async def _show(self, *, view: bool) -> None:
-        """The live view, or a line in the log for every hour of market time."""
+    async def _show(self) -> None:
+        """The live view; trading goes on without it if it fails."""
+        try:
+            await self._draw()
+        except Exception:  # noqa: BLE001 - what is shown must never stop what is done
+            _log.exception("the view failed; trading goes on")
+
+    async def _draw(self) -> None:
         house = self._house
         title = f"Sextant, {house.settings.mode} on {house.market}"
-        if not view:
-            return
         with Live(auto_refresh=False, console=Console()) as live:
             while True:
                 shown = render(

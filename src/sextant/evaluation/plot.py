@@ -5,14 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
-WIDTH, HEIGHT = 960, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 12, 10, 26
-_TICKS = 4
+from sextant.evaluation.axis import ValueFormat, plain, time_ticks, value_ticks
+
+WIDTH = 960
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 14, 10, 24
+_SHARE_WIDTH = 400
+
+Span = tuple[datetime, datetime]
+"""From when to when a plot reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """A point of interest on a line: `up` points upwards (a buy), else downwards (a sell)."""
+    """A point of interest: `up` points upwards (a buy), else downwards (a sell)."""
 
     at: datetime
     value: float
@@ -28,12 +33,15 @@ class _Scale:
     end: float
     low: float
     high: float
+    height: int
 
-    def x(self, at: float) -> float:
-        return _LEFT + (at - self.start) / (self.end - self.start) * (WIDTH - _LEFT - _RIGHT)
+    def x(self, at: datetime) -> float:
+        return _LEFT + (at.timestamp() - self.start) / (self.end - self.start) * (
+            WIDTH - _LEFT - _RIGHT
+        )
 
     def y(self, value: float) -> float:
-        return _TOP + (self.high - value) / (self.high - self.low) * (HEIGHT - _TOP - _BOTTOM)
+        return _TOP + (self.high - value) / (self.high - self.low) * (self.height - _TOP - _BOTTOM)
 
 
 def line_plot(
@@ -41,83 +49,136 @@ def line_plot(
     values: Sequence[float],
     *,
     label: str,
-    number: str = ",.2f",
+    number: ValueFormat = plain,
     markers: Sequence[Marker] = (),
-    filled: bool = False,
+    base: float | None = None,
+    span: Span | None = None,
+    height: int = 240,
 ) -> str:
-    """A line over time with axes; `number` is the format of the value axis.
+    """A line over time with axes.
 
-    Fewer than two points draw a sentence that says so.
+    Args:
+        times: In order, as many as `values`; fewer than two draw a sentence that says so.
+        values: One a time.
+        label: What it shows, for who cannot see it.
+        number: How values are written.
+        markers: Drawn over the line.
+        base: The area between the line and this value is filled; it is drawn, too.
+        span: The plot's beginning and end; None for the line's own.
+        height: Of the drawing; the width is 960, and the page scales both.
     """
-    if len(times) < 2:
-        return f'<p class="empty">{escape(label)}: fewer than two points</p>'
-    scale = _scale(times, values)
+    if len(times) < 2 or times[0] == times[-1]:
+        return _nothing(f"{label}: fewer than two points")
+    span = span or (times[0], times[-1])
+    shown = [*values, *(marker.value for marker in markers)]
+    scale = _scale(span, shown if base is None else [*shown, base], height)
     points = " ".join(
-        f"{scale.x(t.timestamp()):.1f},{scale.y(v):.1f}" for t, v in zip(times, values, strict=True)
+        f"{scale.x(t):.1f},{scale.y(v):.1f}" for t, v in zip(times, values, strict=True)
     )
-    shapes = [_value_axis(scale, number), _time_axis(scale, times)]
-    if filled:
-        left, right, base = scale.x(scale.start), scale.x(scale.end), scale.y(scale.low)
-        outline = f"{left:.1f},{base:.1f} {points} {right:.1f},{base:.1f}"
-        shapes.append(f'<polygon class="area" points="{outline}"/>')
+    shapes = [_value_axis(scale, number), _time_axis(scale, span)]
+    if base is not None:
+        shapes.append(_area(scale, (times[0], times[-1]), base, points))
     shapes.append(f'<polyline class="line" points="{points}"/>')
     shapes.extend(_marker(scale, marker) for marker in markers)
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
-        f"{''.join(shapes)}</svg>"
-    )
+    return _svg(label, height, shapes)
 
 
-def _scale(times: Sequence[datetime], values: Sequence[float]) -> _Scale:
-    low, high = min(values), max(values)
-    margin = (high - low) * 0.05 or abs(high) * 0.01 or 1.0
-    return _Scale(times[0].timestamp(), times[-1].timestamp(), low - margin, high + margin)
-
-
-def _value_axis(scale: _Scale, number: str) -> str:
-    step = (scale.high - scale.low) / _TICKS
-    rows = [scale.low + step * i for i in range(_TICKS + 1)]
-    return "".join(
-        f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{scale.y(v):.1f}" '
-        f'y2="{scale.y(v):.1f}"/><text x="{_LEFT - 6}" y="{scale.y(v) + 4:.1f}" '
-        f'text-anchor="end">{v:{number}}</text>'
-        for v in rows
-    )
-
-
-def _time_axis(scale: _Scale, times: Sequence[datetime]) -> str:
-    span = times[-1] - times[0]
-    pattern = "%Y-%m-%d" if span.days >= 5 else "%m-%d %H:%M"
-    moments = [times[0] + span * i / _TICKS for i in range(_TICKS + 1)]
-    anchors = ["start", *["middle"] * (_TICKS - 1), "end"]
-    return "".join(
-        f'<text x="{scale.x(t.timestamp()):.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">'
-        f"{t:{pattern}}</text>"
-        for t, anchor in zip(moments, anchors, strict=True)
-    )
-
-
-def _marker(scale: _Scale, marker: Marker) -> str:
-    x, y = scale.x(marker.at.timestamp()), scale.y(marker.value)
-    tip = 5 if marker.up else -5
-    kind = "buy" if marker.up else "sell"
-    return (
-        f'<path class="{kind}" d="M{x:.1f},{y - tip:.1f} l-4,{2 * tip} h8 z">'
-        f"<title>{escape(marker.label)}</title></path>"
-    )
+def bar_plot(
+    times: Sequence[datetime],
+    values: Sequence[float],
+    *,
+    label: str,
+    span: Span,
+    number: ValueFormat = plain,
+    height: int = 150,
+) -> str:
+    """One bar a value from zero up or down, each as wide as its share of `span`."""
+    if not times or span[0] >= span[1]:
+        return _nothing(f"{label}: nothing to show")
+    scale = _scale(span, [*values, 0.0], height)
+    width = max((WIDTH - _LEFT - _RIGHT) / len(times) * 0.7, 1.0)
+    shapes = [_value_axis(scale, number), _time_axis(scale, span)]
+    for at, value in zip(times, values, strict=True):
+        top, bottom = scale.y(max(value, 0.0)), scale.y(min(value, 0.0))
+        shapes.append(
+            f'<rect class="{"gain" if value > 0 else "fall"}" x="{scale.x(at) - width / 2:.1f}" '
+            f'y="{top:.1f}" width="{width:.1f}" height="{max(bottom - top, 0.5):.1f}">'
+            f"<title>{at:%Y-%m-%d}: {number(value, 0.0001)}</title></rect>"
+        )
+    return _svg(label, height, shapes)
 
 
 def share_bar(shares: Sequence[tuple[str, int]]) -> str:
     """One horizontal bar cut into labelled counts; `shares` are (css class, count) in order."""
     total = sum(count for _, count in shares)
     if not total:
-        return '<p class="empty">no ballot</p>'
+        return _nothing("no ballot")
     pieces, left = [], 0.0
     for kind, count in shares:
-        width = count / total * 400
+        width = count / total * _SHARE_WIDTH
         pieces.append(
             f'<rect class="{escape(kind)}" x="{left:.1f}" width="{width:.1f}" height="14">'
-            f"<title>{escape(kind)}: {count}</title></rect>"
+            f"<title>{escape(kind)}: {count:,} of {total:,}</title></rect>"
         )
         left += width
-    return f'<svg class="share" viewBox="0 0 400 14">{"".join(pieces)}</svg>'
+    return (
+        f'<svg class="share" viewBox="0 0 {_SHARE_WIDTH} 14" preserveAspectRatio="none">'
+        f"{''.join(pieces)}</svg>"
+    )
+
+
+def _nothing(why: str) -> str:
+    return f'<p class="empty">{escape(why)}</p>'
+
+
+def _svg(label: str, height: int, shapes: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">'
+        f"{''.join(shapes)}</svg>"
+    )
+
+
+def _scale(span: Span, values: Sequence[float], height: int) -> _Scale:
+    """Five percent of air above and below, but none beyond a zero that everything keeps to."""
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.05 or abs(high) * 0.01 or 1.0
+    bottom = 0.0 if low == 0.0 < high else low - margin
+    top = 0.0 if low < high == 0.0 else high + margin
+    return _Scale(span[0].timestamp(), span[1].timestamp(), bottom, top, height)
+
+
+def _value_axis(scale: _Scale, number: ValueFormat) -> str:
+    ticks, step = value_ticks(scale.low, scale.high)
+    return "".join(
+        f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{scale.y(v):.1f}" '
+        f'y2="{scale.y(v):.1f}"/><text x="{_LEFT - 8}" y="{scale.y(v) + 4:.1f}" '
+        f'text-anchor="end">{number(v, step)}</text>'
+        for v in ticks
+    )
+
+
+def _time_axis(scale: _Scale, span: Span) -> str:
+    return "".join(
+        f'<line class="tick" x1="{scale.x(at):.1f}" x2="{scale.x(at):.1f}" y1="{_TOP}" '
+        f'y2="{scale.height - _BOTTOM}"/><text x="{scale.x(at):.1f}" y="{scale.height - 8}" '
+        f'text-anchor="middle">{name}</text>'
+        for at, name in time_ticks(*span)
+    )
+
+
+def _area(scale: _Scale, ends: Span, base: float, points: str) -> str:
+    left, right, y = scale.x(ends[0]), scale.x(ends[1]), scale.y(base)
+    return (
+        f'<polygon class="area" points="{left:.1f},{y:.1f} {points} {right:.1f},{y:.1f}"/>'
+        f'<line class="base" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+    )
+
+
+def _marker(scale: _Scale, marker: Marker) -> str:
+    """A triangle whose tip touches the price: from below for a buy, from above for a sell."""
+    x, y = scale.x(marker.at), scale.y(marker.value)
+    drop = 9 if marker.up else -9
+    return (
+        f'<path class="{"buy" if marker.up else "sell"}" d="M{x:.1f},{y:.1f} l-5,{drop} h10 z">'
+        f"<title>{escape(marker.label)}</title></path>"
+    )

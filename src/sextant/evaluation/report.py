@@ -1,125 +1,93 @@
-"""The report of a run: a table for the terminal, a JSON file, and a page of its own."""
+"""The report of a run: a table for the terminal, and files beside each other in one folder."""
 
 from pathlib import Path
 
 import orjson
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
-from data.instrument import Side, Symbol
-from sextant.evaluation.plot import Marker, line_plot, share_bar
+from sextant.evaluation.figures import (
+    KINDS,
+    counted,
+    figures,
+    filled_by,
+    percent,
+    ratio,
+    stand_in_notice,
+)
+from sextant.evaluation.page import page
 from sextant.evaluation.scorecard import Scorecard
 from sextant.evaluation.summary import SeatSummary, Summary
+from sextant.evaluation.tables import write_tables
 
 
 def write_report(folder: Path, summary: Summary, card: Scorecard) -> tuple[Path, Path]:
-    """Write report.json and report.html into `folder`, and return their paths."""
+    """Write report.json, report.html and three CSV files into `folder`.
+
+    Returns the paths of the first two.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    as_json, page = folder / "report.json", folder / "report.html"
+    as_json, as_page = folder / "report.json", folder / "report.html"
     options = orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
     as_json.write_bytes(orjson.dumps(summary, default=str, option=options))
-    page.write_text(_page(summary, card), encoding="utf-8")
-    return as_json, page
-
-
-def _page(summary: Summary, card: Scorecard) -> str:
-    environment = Environment(
-        loader=PackageLoader("sextant.evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-    curve = card.equity.drawn
-    times = [point.at for point in curve]
-    return environment.get_template("report.html.j2").render(
-        summary=summary,
-        figures=figures(summary),
-        equity=line_plot(times, [p.equity for p in curve], label="equity"),
-        drawdown=line_plot(
-            times, [-p.drawdown for p in curve], label="drawdown", number=".2%", filled=True
-        ),
-        prices={symbol: _price_plot(card, symbol) for symbol in card.prices},
-        seats=[(seat, share_bar(_shares(seat))) for seat in summary.seats],
-    )
-
-
-def _price_plot(card: Scorecard, symbol: Symbol) -> str:
-    points = card.prices[symbol].items
-    fills = card.fills[symbol].items if symbol in card.fills else []
-    markers = [
-        Marker(
-            at=fill.filled_at,
-            value=float(fill.price),
-            up=fill.side is Side.BUY,
-            label=f"{fill.side} {fill.quantity} at {fill.price}, {fill.filled_at:%Y-%m-%d %H:%M}",
-        )
-        for fill in fills
-    ]
-    values = [float(point.price) for point in points]
-    return line_plot(
-        [p.at for p in points], values, label=f"{symbol} with fills", number=".6g", markers=markers
-    )
-
-
-def _shares(seat: SeatSummary) -> list[tuple[str, int]]:
-    votes = [(kind, seat.votes.get(kind, 0)) for kind in ("long", "short", "close", "hold")]
-    return [*votes, ("abstained", sum(seat.abstentions.values()))]
-
-
-def figures(summary: Summary) -> list[tuple[str, str]]:
-    """The headline numbers in words, in the order in which an owner asks for them."""
-    money = summary.currency
-    span = (
-        f"{summary.first_bar:%Y-%m-%d %H:%M} to {summary.last_bar:%Y-%m-%d %H:%M} UTC"
-        if summary.first_bar and summary.last_bar
-        else "no bar"
-    )
-    vetoes = ", ".join(f"{rule} {count}" for rule, count in sorted(summary.rejections.items()))
-    return [
-        ("market", summary.market),
-        ("period", f"{span}, {summary.bars:,} bars, {summary.interruptions} interruptions"),
-        ("equity", f"{_number(summary.equity_start)} to {summary.equity_end} {money}"),
-        ("return", _percent(summary.total_return)),
-        ("largest drawdown", _percent(summary.max_drawdown)),
-        ("Sharpe, Sortino (daily, 365)", f"{_ratio(summary.sharpe)}, {_ratio(summary.sortino)}"),
-        ("fills", f"{summary.buys} buys, {summary.sells} sells"),
-        ("closed trades", f"{summary.trades}, {_percent(summary.hit_rate)} won"),
-        ("profit factor", _ratio(summary.profit_factor)),
-        ("fees", f"{summary.fees:,.2f} {money}"),
-        ("turnover", f"{summary.turnover:,.2f} times the starting equity"),
-        ("model costs", f"{summary.model_costs_usd:.4f} USD"),
-        (
-            "decisions",
-            f"{summary.decisions:,}, {summary.intents} intents, {summary.failures} failed",
-        ),
-        ("vetoes by rule", vetoes or "none"),
-    ]
+    as_page.write_text(page(summary, card), encoding="utf-8")
+    write_tables(folder, card)
+    return as_json, as_page
 
 
 def table(summary: Summary) -> RenderableType:
-    """The report for the terminal."""
-    numbers = Table("figure", "value", title=summary.title)
+    """The report for a terminal, 80 columns wide or more; nothing in it is cut."""
+    numbers = Table(
+        Column("figure", no_wrap=True),
+        Column("value", overflow="fold"),
+        title=summary.title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for name, value in figures(summary):
-        numbers.add_row(name, value)
-    if not summary.seats:
-        return numbers
+        numbers.add_row(name, Text(value))
+    parts: list[RenderableType] = [numbers]
+    if summary.seats:
+        parts.append(_seats(summary))
+    if notice := stand_in_notice(summary.seats):
+        parts.append(Text(notice, style="magenta"))
+    return Group(*parts)
+
+
+def _seats(summary: Summary) -> Table:
+    """Shares of each seat's ballots, and how its scored votes did."""
+    names = ("ballots", "long", "short", "close", "hold", "abst.", "right", "Brier")
     seats = Table(
-        "seat", "filled by", "long", "short", "close", "hold", "abstained", "right", "Brier"
+        Column("seat", no_wrap=True),
+        Column("filled by", overflow="fold"),
+        *(Column(name, justify="right", no_wrap=True) for name in names),
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     for seat in summary.seats:
-        counts = [str(count) for _, count in _shares(seat)]
-        filled_by = f"{seat.model} (stand-in)" if seat.stand_in else seat.model
-        seats.add_row(seat.voter, filled_by, *counts, _percent(seat.accuracy), _ratio(seat.brier))
-    return Group(numbers, seats)
+        seats.add_row(*_seat_row(seat))
+    return seats
 
 
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:,.2f}"
+def _seat_row(seat: SeatSummary) -> tuple[str | Text, ...]:
+    ballots = counted(seat)
+    total = sum(ballots.values())
+    return (
+        seat.voter,
+        Text(filled_by(seat), style="magenta" if seat.stand_in else ""),
+        f"{total:,}",
+        *(_whole_percent(ballots[kind], total) for kind in KINDS),
+        percent(seat.accuracy, 0) if seat.scored else "",
+        ratio(seat.brier, 3) if seat.scored else "",
+    )
 
 
-def _percent(share: float | None) -> str:
-    return "undefined" if share is None else f"{share:.2%}"
-
-
-def _ratio(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
+def _whole_percent(count: int, total: int) -> str:
+    """A few of many are not none."""
+    if 0 < count < 0.005 * total:
+        return "<1%"
+    return f"{count / total:.0%}" if total else ""

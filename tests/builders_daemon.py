@@ -1,0 +1,441 @@
+"""Rehearsals for the tests: eager configurations, daemons that die where they are told to, and an
+audit of what they leave behind that shares no code with `sextant audit`.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from data.instrument import Quantity
+from data.postgres.embedded import database
+from data.postgres.pool import connect
+from execution.fill import Fill
+from execution.ledger import Ledger
+from execution.order import OrderStatus, Submitting
+from execution.difference import Reconciliation
+from execution.venue import VenueOrder
+from execution.venue_state import Placed, VenueState
+from risk.breaker import RiskState
+from sextant.cycle import Decision
+from sextant.facts import (
+    BarSeen,
+    DecisionFailed,
+    DecisionSkipped,
+    FlawsSeen,
+    RunStarted,
+    codec,
+    venue_codec,
+)
+from sextant.journal.codec import Codec
+from sextant.journal.record import GENESIS, Record, digest_of
+from sextant.settings import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+T = TypeVar("T")
+
+# A desk that trades by chance on every minute, and limits wide enough to let it.
+EAGER = """
+    [risk]
+    max_price_age = "PT12H"
+    min_stop_atr = 0.0
+    max_daily_loss = 0.9
+    max_weekly_loss = 0.9
+    max_drawdown = 0.9
+    derisk_drawdown = 0.9
+    cool_down_after_order = "PT1M"
+    cool_down_after_loss = "PT1M"
+    max_loss_streak = 100000
+    loss_streaks = []
+
+    [[desk]]
+    strategy_id = "chance"
+    instruments = ["BTC/USDT", "XRP/USDT"]
+    timeframe = "1m"
+    [desk.strategy]
+    kind = "seeded_random"
+    seed = 3
+    quantity = 0.03
+    stop_distance = 0.006
+    confidence = 0.9
+"""
+
+# Runs the command line and ends itself without a word at the event loop's n-th callback.
+_DIES_AFTER = """
+    import asyncio, os, signal, sys
+    left, run = int(sys.argv.pop(1)), asyncio.Handle._run
+    def counted(handle):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        run(handle)
+    asyncio.Handle._run = counted
+    from sextant.cli import main
+    main()
+"""
+
+# The same at the n-th call of a method, before or after it has done its work, by any signal.
+_SIGNALLED_AT = """
+    import functools, importlib, inspect, os, sys
+    place, nth, when, sign = sys.argv.pop(1), *(sys.argv.pop(1) for _ in range(3))
+    module, _, name = place.rpartition(":")
+    owner, _, name = name.rpartition(".")
+    target = importlib.import_module(module)
+    for part in filter(None, owner.split(".")):
+        target = getattr(target, part)
+    work, left = getattr(target, name), int(nth)
+    def is_due():
+        global left
+        left -= 1
+        return not left
+    if inspect.iscoroutinefunction(work):
+        @functools.wraps(work)
+        async def marked(*args, **named):
+            due = is_due()
+            if due and when == "before":
+                os.kill(os.getpid(), int(sign))
+            result = await work(*args, **named)
+            if due and when == "after":
+                os.kill(os.getpid(), int(sign))
+            return result
+    else:
+        @functools.wraps(work)
+        def marked(*args, **named):
+            due = is_due()
+            if due and when == "before":
+                os.kill(os.getpid(), int(sign))
+            result = work(*args, **named)
+            if due and when == "after":
+                os.kill(os.getpid(), int(sign))
+            return result
+    setattr(target, name, marked)
+    from sextant.cli import main
+    main()
+"""
+
+
+def a_config(folder: Path, text: str = EAGER, *, speed: float = 6000.0, name: str = "c") -> Path:
+    """A configuration file over config/rehearsal.toml that keeps its state under `folder`."""
+    path = folder / f"{name}.toml"
+    market = f"[market]\nspeed = {speed}\n"
+    head = f'extends = "{ROOT / "config" / "rehearsal.toml"}"\n'
+    storage = f'[storage]\nfolder = "{folder / "state"}"\n'
+    path.write_text(head + textwrap.dedent(text) + market + storage)
+    return path
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a daemon's process ended."""
+
+    code: int
+    said: str  # stdout and stderr
+
+
+class Rehearsal:
+    """Daemons over one configuration, one after the other, each in a process of its own."""
+
+    def __init__(self, config: Path, **environment: str) -> None:
+        self.config = config
+        self._environment = {**os.environ, "SEXTANT_DATABASE_URL": "", **environment}
+
+    def run(self, bars: int) -> Ended:
+        """A daemon that stops by itself after so many bars."""
+        return _ended(self.started(bars))
+
+    def started(self, bars: int | None = None) -> subprocess.Popen[str]:
+        return self._spawn("from sextant.cli import main; main()", bars=bars)
+
+    def killed_after(self, callbacks: int) -> Ended:
+        """A daemon that dies by SIGKILL at this callback of its event loop."""
+        return _ended(self._spawn(_DIES_AFTER, str(callbacks)))
+
+    def signalled(
+        self, place: str, nth: int, when: str, sign: signal.Signals = signal.SIGKILL
+    ) -> Ended:
+        """A daemon that is sent `sign` before or after the n-th call of `module:Class.method`."""
+        return _ended(self._spawn(_SIGNALLED_AT, place, str(nth), when, str(int(sign))))
+
+    def _spawn(
+        self, code: str, *arguments: str, bars: int | None = None
+    ) -> subprocess.Popen[str]:
+        limit = [] if bars is None else ["--bars", str(bars)]
+        run = ["run", "--no-view", "--config", str(self.config), *limit]
+        return subprocess.Popen(
+            [sys.executable, "-B", "-c", textwrap.dedent(code), *arguments, *run],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._environment,
+            cwd="/",
+        )
+
+
+def _ended(process: subprocess.Popen[str]) -> Ended:
+    try:
+        said, _ = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, _ = process.communicate()
+        raise AssertionError(f"the daemon did not end:\n{said}") from None
+    return Ended(code=process.returncode, said=said)
+
+
+def ended(process: subprocess.Popen[str]) -> Ended:
+    """The end of a started daemon, which must come by itself within a minute."""
+    return _ended(process)
+
+
+def servers(folder: Path) -> list[str]:
+    """The command lines of the PostgreSQL processes that run over `folder`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                line = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if str(folder) in line and "postgres" in line.partition("\0")[0]:
+                found.append(line.replace("\0", " "))
+    return found
+
+
+@dataclass(frozen=True)
+class Left:
+    """Everything that daemons left in their database."""
+
+    settings: Settings
+    desk: list[Record]
+    venue: list[Record]
+
+    @cached_property
+    def facts(self) -> list[object]:
+        return _decoded(codec(), self.desk)
+
+    @cached_property
+    def venue_facts(self) -> list[object]:
+        return _decoded(venue_codec(), self.venue)
+
+    def of(self, kind: type[T]) -> list[T]:
+        """Our facts of one kind, in order."""
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger that the fills in our journal make."""
+        account = self.settings.account
+        ledger = Ledger(account.currency, account.balances, self.settings.instruments)
+        for fact in self.facts:
+            if isinstance(fact, BarSeen):
+                ledger.mark(fact.bar.symbol, fact.bar.close, fact.bar.closed_at)
+            elif isinstance(fact, Fill):
+                ledger.book(fact)
+        return ledger
+
+    @cached_property
+    def books(self) -> VenueState:
+        """The venue as its own journal makes it."""
+        state = VenueState(
+            "paper", latency=timedelta(0), balances=self.settings.account.balances
+        )
+        for fact in self.venue_facts:
+            state.apply(fact)
+        return state
+
+
+def _decoded(of: Codec, records: Sequence[Record]) -> list[object]:
+    return [of.decode(record.topic, record.body) for record in records]
+
+
+async def what_is_left(config: Path, dsn: str | None = None) -> Left:
+    """What the daemons of this configuration left; none of them may be running."""
+    settings = load_settings(config)
+    async with (
+        database(dsn, settings.state_folder / "postgres") as address,
+        await connect(address) as pool,
+    ):
+        rows = await pool.fetch("SELECT * FROM journal ORDER BY name, seq")
+    records = [Record(**{**row, "body": row["body"].encode()}) for row in rows]
+    return Left(
+        settings=settings,
+        desk=[record for record in records if record.name == "desk"],
+        venue=[record for record in records if record.name != "desk"],
+    )
+
+
+def flaws(left: Left) -> list[str]:
+    """Everything that is wrong with what was left; empty if it is sound."""
+    return [f"{check.__name__}: {flaw}" for check in CHECKS for flaw in check(left)]
+
+
+def chains_hold(left: Left) -> Iterator[str]:
+    """Each record's digest is that of its content and of the record before it."""
+    for records in (left.desk, left.venue):
+        before, previous = 0, GENESIS
+        for record in records:
+            content = digest_of(
+                name=record.name,
+                seq=record.seq,
+                at=record.at,
+                topic=record.topic,
+                body=record.body,
+                previous=record.previous,
+            )
+            if (record.seq, record.previous, record.digest) != (before + 1, previous, content):
+                yield f"{record.name} {record.seq}"
+            before, previous = record.seq, record.digest
+
+
+def time_goes_forward(left: Left) -> Iterator[str]:
+    """No record is older than the one before it, restarts included."""
+    for records in (left.desk, left.venue):
+        for i in range(1, len(records)):
+            if records[i].at < records[i - 1].at:
+                yield f"{records[i].name} {records[i].seq}: {records[i].at}"
+
+
+def every_order_is_written_first_and_sent_once(left: Left) -> Iterator[str]:
+    """No id is submitted twice; the venue has each at most once, and none that we do not."""
+    ours = Counter(fact.order.client_order_id for fact in left.of(Submitting))
+    theirs = Counter(
+        fact.order.client_order_id for fact in left.venue_facts if isinstance(fact, Placed)
+    )
+    yield from (f"submitted twice: {i}" for i, n in ours.items() if n > 1)
+    yield from (f"placed twice: {i}" for i, n in theirs.items() if n > 1)
+    yield from (f"placed without a record of ours: {i}" for i in theirs.keys() - ours.keys())
+
+
+def every_fill_is_booked_once(left: Left) -> Iterator[str]:
+    ours = Counter(left.of(Fill))
+    theirs = Counter(fact for fact in left.venue_facts if isinstance(fact, Fill))
+    yield from (f"differs: {fill}" for fill in (ours - theirs) + (theirs - ours))
+    yield from (f"twice: {fill}" for fill, n in (ours + theirs).items() if n > 2)
+
+
+def balances_agree(left: Left) -> Iterator[str]:
+    """To the last digit."""
+    ours, theirs = left.ledger.balances, left.books.books.balances
+    for asset in ours.keys() | theirs.keys():
+        if ours.get(asset, Decimal(0)) != theirs.get(asset, Decimal(0)):
+            yield f"{asset}: {ours.get(asset)} here, {theirs.get(asset)} there"
+
+
+def cash_positions_and_fees_add_up(left: Left) -> Iterator[str]:
+    """cash + cost of positions == opening balance + realised - fees, for every currency."""
+    ledger, opening = left.ledger, left.settings.account.balances
+    cost: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for symbol in left.settings.instruments:
+        cost[symbol.quote] += ledger.cost(symbol)
+    for asset in ledger.cash.keys() | opening.keys():
+        has = ledger.cash.get(asset, Decimal(0)) + cost[asset]
+        due = opening.get(asset, Decimal(0)) + ledger.realised.get(asset, Decimal(0))
+        if has != due - ledger.fees.get(asset, Decimal(0)):
+            yield f"{asset}: {has}, not {due}"
+
+
+def every_position_has_its_stop(left: Left) -> Iterator[str]:
+    """Working stops at the venue for exactly the size of each position that is not dust."""
+    for symbol, instrument in left.settings.instruments.items():
+        held, mark = left.ledger.held(symbol), left.ledger.last_mark(symbol)
+        if not held or mark is None or instrument.is_dust(held, mark.price):
+            continue
+        stops = sum(
+            (order.quantity - order.filled for order in stops_of(left, symbol)), Decimal(0)
+        )
+        if stops != abs(held):
+            yield f"{symbol}: {held} held, stops for {stops}"
+
+
+def stops_of(left: Left, symbol: str) -> list[VenueOrder]:
+    """The stop orders that work at the venue."""
+    resting = left.books.resting.get(symbol, {}).values()
+    return [w.view for w in resting if w.view.trigger is not None and w.view.reduce_only]
+
+
+def every_bar_is_seen_once(left: Left) -> Iterator[str]:
+    """Of each symbol every minute, in order, without gap or repeat, restarts included."""
+    newest = {}
+    for seen in left.of(BarSeen):
+        bar = seen.bar
+        before = newest.get(bar.symbol)
+        if before is not None and bar.opened_at != before.closed_at:
+            yield f"{bar.symbol}: {bar.closed_at} after {before.closed_at}"
+        newest[bar.symbol] = bar
+    for flaw in left.of(FlawsSeen):
+        yield f"flaws: {flaw}"
+
+
+def every_bar_is_decided_on_or_accounted_for(left: Left) -> Iterator[str]:
+    """Each desk has on each of its bars one decision, or one reason why there is none."""
+    kinds = (Decision, DecisionSkipped, DecisionFailed)
+    found = Counter(
+        (fact.strategy_id, fact.symbol, fact.bar_closed_at)
+        for fact in left.facts
+        if isinstance(fact, kinds)
+    )
+    due = Counter(
+        (desk.strategy_id, seen.bar.symbol, seen.bar.closed_at)
+        for seen in left.of(BarSeen)
+        for desk in left.settings.desk
+        if seen.bar.symbol in desk.instruments and desk.timeframe.closes_at(seen.bar.closed_at)
+    )
+    yield from (f"nothing on record: {key}" for key in due - found)
+    yield from (f"too much on record: {key}" for key in found - due)
+
+
+def the_losing_streak_is_that_of_the_trades(left: Left) -> Iterator[str]:
+    """Every risk state counts the losses that the fills before it make: none is forgotten."""
+    account = left.settings.account
+    ledger = Ledger(account.currency, account.balances, left.settings.instruments)
+    streak, behind = 0, 0
+    for fact in left.facts:
+        if isinstance(fact, BarSeen):
+            ledger.mark(fact.bar.symbol, fact.bar.close, fact.bar.closed_at)
+        elif isinstance(fact, Fill) and (trade := ledger.book(fact)) is not None:
+            streak = 0 if trade.pnl is not None and trade.pnl > 0 else streak + 1
+        elif isinstance(fact, RiskState) and fact.loss_streak != streak:
+            behind += 1
+            yield f"{fact.loss_streak}, not {streak}"
+
+
+def every_start_reconciled(left: Left) -> Iterator[str]:
+    found = left.of(Reconciliation)
+    yield from (f"{item}" for item in found if not item.reconciled)
+    if len(found) < len(left.of(RunStarted)):
+        yield f"{len(found)} reconciliations, {len(left.of(RunStarted))} starts"
+
+
+def nothing_is_left_unanswered(left: Left) -> Iterator[str]:
+    """After an orderly stop the venue and we agree about every order."""
+    unknown = {OrderStatus.SUBMITTING, OrderStatus.UNKNOWN}
+    said = {fact.client_order_id for fact in left.facts if hasattr(fact, "outcome")}
+    changed = {f.order.client_order_id for f in left.facts if hasattr(f, "order")}
+    for fact in left.of(Submitting):
+        if fact.order.client_order_id not in said | changed:
+            yield f"{unknown}: {fact.order.client_order_id}"
+
+
+CHECKS = (
+    chains_hold,
+    time_goes_forward,
+    every_order_is_written_first_and_sent_once,
+    every_fill_is_booked_once,
+    balances_agree,
+    cash_positions_and_fees_add_up,
+    every_position_has_its_stop,
+    every_bar_is_seen_once,
+    every_bar_is_decided_on_or_accounted_for,
+    the_losing_streak_is_that_of_the_trades,
+    every_start_reconciled,
+)
