@@ -47,6 +47,12 @@ class PacedClock:
         self._speed = speed
         self._began = None if standing else time.monotonic()
 
+    def stand_at(self, at: datetime) -> None:
+        """Show `at` until told to go, unless that is earlier, or time runs already."""
+        require_utc(at)
+        if self._began is None:
+            self._start = max(self._start, at)
+
     def go(self) -> None:
         """Let time run from here on; it is no matter if it does already."""
         if self._began is None:

@@ -82,7 +82,6 @@ class Engine:
         clock: Clock,
         instruments: Mapping[Symbol, Instrument],
         settings: EngineSettings,
-        on_settled: Callable[[tuple[Settled, ...]], None] = lambda settled: None,
     ) -> None:
         self.venue = venue
         self.ledger = ledger
@@ -90,17 +89,16 @@ class Engine:
         self.blotter = Blotter(ledger, instruments, remembered=settings.remembered)
         self.reconciled = False
         self.fills_seen = 0
+        self.listener: Callable[[Settled], None] = lambda settled: None
         self.wire = asyncio.Lock()  # held by whoever talks to the venue about orders
         self._journal = journal
         self.clock = clock
         self._settings = settings
-        self._on_settled = on_settled
         self._submissions: dict[str, ApprovedOrder] = {}
         self._cancels: dict[str, Symbol] = {}
         self._unknown: dict[str, tuple[Symbol, datetime]] = {}  # since when
         self._pauses = Pauses(first=settings.retry_delay, retries=settings.retries)
         self._sending: str | None = None
-        self._news: list[Settled] = []
         self._is_closed = False
         self._wake = asyncio.Event()
 
@@ -192,27 +190,19 @@ class Engine:
             if not self._pauses.holds(symbol, self.clock.now()):
                 await self._ask(client_order_id, symbol, since)
 
-    def settle(self) -> tuple[Settled, ...]:
-        """Book what the venue has told since the last call, and return what came of everything."""
-        self.absorb()
-        if not self._news:
-            return ()
-        news, self._news = tuple(self._news), []
-        return news
-
-    def absorb(self) -> None:
-        """Put on record and book what the venue has told; `settle` returns what came of it."""
+    def settle(self) -> None:
+        """Put on record and book what the venue has told since the last call."""
         if self.venue.pending:
             for event in self.venue.drain():
                 self.record(event)
 
     def record(self, fact: Submitting | OrderEvent | Reconciliation) -> None:
-        """Write a fact to the journal, and take it in."""
+        """Write a fact to the journal, take it in, and tell the listener what came of it."""
         self._journal.write(fact)
         for settled in self.blotter.apply(fact):
-            self._news.append(settled)
             if isinstance(settled, OrderRisen):
                 self.insist_cancelled(settled.order)
+            self.listener(settled)
 
     def take_outcome(self, fact: Submitted) -> None:
         """Take in, from a record, what came of an order that waits here to be sent."""
@@ -231,7 +221,7 @@ class Engine:
             The ids of the fills that are booked now, and of those that are not ours.
         """
         fills = await self.venue.fills(after=self.fills_seen)
-        self.absorb()
+        self.settle()
         booked, foreign = [], []
         for fill in fills:
             if self.ledger.has(fill.fill_id):
@@ -288,7 +278,7 @@ class Engine:
         async with self.wire:
             for client_order_id in tuple(self._submissions):
                 self._withdraw(client_order_id, "not sent before the engine stopped")
-        self._tell()
+        self.settle()
         await self._journal.flush()
 
     async def _submit_orders(self) -> None:
@@ -296,22 +286,17 @@ class Engine:
             await self._wake.wait()
             self._wake.clear()
             await self.work()
-            self._tell()
 
     async def _book_fills(self) -> None:
         while True:
             await self.venue.wait()
-            self._tell()
+            self.settle()
 
     async def _resume(self) -> None:
         while True:
             await self.clock.sleep(self._settings.retry_delay)
             if self.has_work:
                 self._wake.set()
-
-    def _tell(self) -> None:
-        if settled := self.settle():
-            self._on_settled(settled)
 
     async def _submit(self, approved: ApprovedOrder) -> None:
         intent = approved.intent
@@ -349,7 +334,7 @@ class Engine:
                 await self.collect_fills()
         except (VenueUnavailable, OutcomeUnknown):
             could_tell = False
-        self.absorb()
+        self.settle()
         order, now = self.blotter.find(client_order_id), self.clock.now()
         if order is not None and found is not None:
             at = order.changed_at or order.recorded_at

@@ -31,7 +31,7 @@ async def reconcile(engine: Engine) -> Reconciliation:
         VenueUnavailable: the venue could not be asked; nothing is concluded.
     """
     async with engine.wire:
-        engine.absorb()
+        engine.settle()
         differences = await _resolve_unanswered(engine)
         balances = await engine.venue.balances()
         for _ in range(_LOOKS):
@@ -40,7 +40,7 @@ async def reconcile(engine: Engine) -> Reconciliation:
             before, balances = balances, await engine.venue.balances()
             if balances == before:
                 break
-        engine.absorb()
+        engine.settle()
         differences += _open_questions(engine)
         differences += compare_balances(engine.ledger.balances, balances, engine.instruments)
         reconciliation = Reconciliation(
@@ -94,7 +94,7 @@ async def _take_over_orders(engine: Engine) -> list[Difference]:
     """Learn where every order stands that works here or there."""
     before = {order.client_order_id: order for order in engine.orders}
     there = {order.client_order_id: order for order in await engine.venue.open_orders()}
-    engine.absorb()
+    engine.settle()
     differences = []
     for client_order_id, said in there.items():
         order = before.get(client_order_id) or engine.blotter.find(client_order_id)
@@ -130,7 +130,7 @@ async def _find(engine: Engine, order: TrackedOrder) -> list[Difference]:
     """Ask after an order that worked here and is not open there."""
     client_order_id = order.client_order_id
     said = await engine.venue.order(client_order_id)
-    engine.absorb()
+    engine.settle()
     now = engine.blotter.find(client_order_id) or order
     if now.status.is_final:
         return []

@@ -3,7 +3,6 @@ audit of what they leave behind that shares no code with `sextant audit`.
 """
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,13 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from data.instrument import Quantity
 from data.postgres.embedded import database
 from data.postgres.pool import connect
+from execution.difference import Reconciliation
 from execution.fill import Fill
 from execution.ledger import Ledger
 from execution.order import OrderStatus, Submitting
-from execution.difference import Reconciliation
 from execution.venue import VenueOrder
 from execution.venue_state import Placed, VenueState
 from risk.breaker import RiskState
@@ -167,9 +165,7 @@ class Rehearsal:
         """A daemon that is sent `sign` before or after the n-th call of `module:Class.method`."""
         return _ended(self._spawn(_SIGNALLED_AT, place, str(nth), when, str(int(sign))))
 
-    def _spawn(
-        self, code: str, *arguments: str, bars: int | None = None
-    ) -> subprocess.Popen[str]:
+    def _spawn(self, code: str, *arguments: str, bars: int | None = None) -> subprocess.Popen[str]:
         limit = [] if bars is None else ["--bars", str(bars)]
         run = ["run", "--no-view", "--config", str(self.config), *limit]
         return subprocess.Popen(
@@ -246,9 +242,7 @@ class Left:
     @cached_property
     def books(self) -> VenueState:
         """The venue as its own journal makes it."""
-        state = VenueState(
-            "paper", latency=timedelta(0), balances=self.settings.account.balances
-        )
+        state = VenueState("paper", latency=timedelta(0), balances=self.settings.account.balances)
         for fact in self.venue_facts:
             state.apply(fact)
         return state
@@ -350,9 +344,7 @@ def every_position_has_its_stop(left: Left) -> Iterator[str]:
         held, mark = left.ledger.held(symbol), left.ledger.last_mark(symbol)
         if not held or mark is None or instrument.is_dust(held, mark.price):
             continue
-        stops = sum(
-            (order.quantity - order.filled for order in stops_of(left, symbol)), Decimal(0)
-        )
+        stops = sum((order.quantity - order.filled for order in stops_of(left, symbol)), Decimal(0))
         if stops != abs(held):
             yield f"{symbol}: {held} held, stops for {stops}"
 

@@ -81,14 +81,16 @@ def a_ledger(leverage="1"):
     return Ledger("USDT", BALANCES, instruments(leverage))
 
 
-def an_engine(venue, clock, journal, *, leverage="1", on_settled=None, **settings):
+def an_engine(venue, clock, journal, *, leverage="1", listener=None, **settings):
     """An engine with an empty ledger, before any recovery."""
-    return Engine(
+    engine = Engine(
         venue=venue,
         ledger=a_ledger(leverage),
         journal=journal,
         clock=clock,
         instruments=instruments(leverage),
         settings=EngineSettings(**settings),
-        **({"on_settled": on_settled} if on_settled is not None else {}),
     )
+    if listener is not None:
+        engine.listener = listener
+    return engine

@@ -95,8 +95,7 @@ class Postgres:
             lock_within=timedelta(milliseconds=50),
             **settings,
         )
-        await journal.open()
-        async with asyncio.TaskGroup() as tasks:
+        async with journal, asyncio.TaskGroup() as tasks:
             writer = tasks.create_task(journal.run())
             try:
                 yield journal

@@ -19,9 +19,7 @@ CONFIG = PROJECT / "bench" / "ema_cross.toml"
 P = ParamSpec("P")
 
 
-def timed(
-    work: Callable[P, Awaitable[None]], spent: list[float]
-) -> Callable[P, Awaitable[None]]:
+def timed(work: Callable[P, Awaitable[None]], spent: list[float]) -> Callable[P, Awaitable[None]]:
     """The same work; its seconds are added to `spent`."""
 
     async def and_timed(*given: P.args, **named: P.kwargs) -> None:

@@ -130,7 +130,9 @@ class EmbeddedPostgres:
         await self.stop()
 
     async def start(self) -> str:
-        """Start the server and return its DSN once it answers."""
+        """Start the server and return its DSN once it answers; at once where it runs already."""
+        if self._lock is not None:
+            return self.dsn
         try:
             self._lock = await asyncio.to_thread(self._take_folder)
             await self._end_survivors()
@@ -293,12 +295,19 @@ class EmbeddedPostgres:
 
 @contextlib.asynccontextmanager
 async def database(dsn: str | None, folder: Path) -> AsyncIterator[str]:
-    """The DSN that is configured or, without one, that of an embedded server over `folder`."""
+    """The DSN that is configured or, without one, that of an embedded server over `folder`.
+
+    An embedded server that ends by itself is started again; if that fails, the block is cancelled
+    and the failure surfaces.
+    """
     if dsn is not None:
         yield dsn
         return
-    async with EmbeddedPostgres(folder) as embedded:
+    server = EmbeddedPostgres(folder)
+    async with server as embedded, asyncio.TaskGroup() as tasks:
+        supervision = tasks.create_task(server.run(), name="embedded-postgres")
         yield embedded
+        supervision.cancel()
 
 
 def _settings(cluster: str) -> list[str]:

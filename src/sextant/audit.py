@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TypeAlias
 
 from rich.console import Console
@@ -27,6 +28,7 @@ from data.postgres.migrate import migrate
 from data.postgres.pool import Pool, connect
 from data.snapshot import Snapshot
 from data.store import BarStore
+from data.store_memory import MemoryBarStore
 from execution.difference import Reconciliation
 from execution.fill import Fill
 from execution.order import Cancelling, Submitted, Submitting
@@ -42,6 +44,7 @@ from sextant.facts import BarSeen, FlawsSeen, RunStarted, RunStopped, codec, ven
 from sextant.history import read_history, warm_up
 from sextant.house import DESK_JOURNAL, VENUE_JOURNAL
 from sextant.journal.codec import Codec
+from sextant.journal.line import parse_line
 from sextant.journal.postgres import PostgresJournal
 from sextant.journal.record import Record
 from sextant.journal.verify import verify
@@ -158,7 +161,6 @@ class Auditor:
                 session.book.engine.conclude(fact)
             case RunStopped():
                 self._end(record)
-        session.book.settle()
         if isinstance(fact, Derived):
             self._compare(record, fact)
 
@@ -291,6 +293,34 @@ async def run_audit(settings: Settings, *, console: Console) -> bool:
         findings = await audit(settings, pool)
     _show(findings, console)
     return findings.is_sound
+
+
+async def run_file_audit(path: Path, *, console: Console) -> bool:
+    """Audit a journal in a file, of a run that brought no history, and print what was found.
+
+    Raises:
+        Fault: the file is no journal, or its chain is broken.
+        OSError: it cannot be read.
+    """
+    auditor = Auditor(codec(), lambda market: MemoryBarStore())
+    count = await verify(_lines(path))
+    async for record in _lines(path):
+        await auditor.follow(record)
+    findings = Findings(
+        records={str(path): count},
+        runs=auditor.runs,
+        compared=dict(auditor.compared),
+        mismatches=tuple(auditor.mismatches),
+        differences=(),
+    )
+    _show(findings, console)
+    return findings.is_sound
+
+
+async def _lines(path: Path) -> AsyncIterator[Record]:
+    with path.open("rb") as file:
+        for line in file:
+            yield parse_line(line)
 
 
 async def audit(settings: Settings, pool: Pool) -> Findings:

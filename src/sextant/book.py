@@ -1,5 +1,6 @@
 """The account at run time: what we hold and owe, how the risk stands, and the one gate to both."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -8,7 +9,7 @@ from data.bar import Bar
 from data.instrument import Symbol
 from data.regime import Regime
 from execution.blotter import FillBooked, Settled
-from execution.engine import Engine
+from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
 from execution.journal import OrderJournal
 from execution.protection import CancelStop, Protection
 from risk.approval import ApprovedOrder, Rejection, Verdict, judge
@@ -17,6 +18,15 @@ from risk.intent import OrderIntent
 from risk.limits import RiskLimits
 from risk.market import Market
 from sextant.evaluation.scorecard import Scorecard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderNotTaken:
+    """An approved order that the engine did not take; nothing was sent."""
+
+    at: datetime
+    intent_id: str
+    reason: str
 
 
 class Book:
@@ -44,6 +54,7 @@ class Book:
         self._journal = journal
         self._scorecard = scorecard
         self._kept_state: RiskState | None = None
+        engine.listener = self._hear
 
     def mark(self, bar: Bar, *, now: datetime) -> None:
         """Value what we hold at the bar's close, and let the breakers see it."""
@@ -74,24 +85,28 @@ class Book:
         match verdict:
             case ApprovedOrder():
                 self._advance(OrderPlaced(symbol=verdict.intent.symbol, at=now))
-                self._keep_state()
-                self.engine.accept(verdict)
+                self.keep_state()
+                self._accept(verdict, now=now)
             case Rejection():
                 self._journal.write(verdict)
                 self._scorecard.reject(verdict)
 
-    def settle(self) -> None:
-        """Book what the venue says has happened."""
-        self.absorb(self.engine.settle())
+    def _accept(self, approved: ApprovedOrder, *, now: datetime) -> None:
+        try:
+            self.engine.accept(approved)
+        except (QueueFull, IntakeClosed, StaleIntent) as error:
+            reason = f"{type(error).__name__}: {error}"
+            self._journal.write(
+                OrderNotTaken(at=now, intent_id=approved.intent.intent_id, reason=reason)
+            )
 
-    def absorb(self, settled: tuple[Settled, ...]) -> None:
-        """Let the breakers and the scorecard know what came of our orders."""
-        for item in settled:
-            if isinstance(item, FillBooked):
-                self._scorecard.fill(item.fill, self.rate(item.fill.symbol.quote))
-                if item.closed is not None:
-                    self._advance(item.closed)
-                    self._scorecard.close(item.closed)
+    def _hear(self, settled: Settled) -> None:
+        """Let the breakers and the scorecard know what came of an order."""
+        if isinstance(settled, FillBooked):
+            self._scorecard.fill(settled.fill, self.rate(settled.fill.symbol.quote))
+            if settled.closed is not None:
+                self._advance(settled.closed)
+                self._scorecard.close(settled.closed)
 
     def guard(self, *, now: datetime) -> AccountState:
         """See to it that every position has its stop, and no stop is left without a position.
@@ -127,10 +142,10 @@ class Book:
     def _advance(self, event: RiskEvent) -> None:
         before = self.state
         self.state = next_state(before, event, self.limits)
-        if self.state.trading is not before.trading or self.state.day is not before.day:
-            self._keep_state()
+        if self.state is not before:
+            self.keep_state()
 
-    def _keep_state(self) -> None:
+    def keep_state(self) -> None:
         """On record before the order that it allowed."""
         if self.state is not self._kept_state:
             self._journal.write(self.state)

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from data.faults import Fault
-from sextant.settings import BadSettings, Settings, load_settings
+from sextant.settings import Settings, load_settings
+from sextant.settings_file import BadSettings
 
 app = typer.Typer(
     name="sextant",
@@ -69,6 +70,14 @@ def replay(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for the report and the journal.")
     ] = Path("var/replay"),
+    all_records: Annotated[
+        bool,
+        typer.Option(
+            "--all-records",
+            help="Put every bar and decision on record, so that `sextant audit --journal` can "
+            "decide everything again from the journal alone.",
+        ),
+    ] = False,
 ) -> None:
     """Run the same decision cycle over recorded bars, as fast as it goes.
 
@@ -77,21 +86,29 @@ def replay(
     """
     from sextant.replay import run_replay
 
-    run_replay(_settings(config), files, out=out, console=Console())
+    run_replay(_settings(config), files, out=out, keep_all=all_records, console=Console())
 
 
 @app.command()
 def audit(
     config: Config = Path("config/paper.toml"),
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="A replay's journal.jsonl, written with --all-records, instead."),
+    ] = None,
 ) -> None:
     """Verify the journal of a daemon that is not running, and decide everything again from it.
 
     Recomputes the hash chain, replays the recorded facts and model answers, and compares every
     decision and order with the record; then holds the ledger against the venue's books.
     """
-    from sextant.audit import run_audit
+    from sextant.audit import run_audit, run_file_audit
 
-    sound = asyncio.run(run_audit(_settings(config), console=Console()))
+    console = Console()
+    if journal is not None:
+        sound = asyncio.run(run_file_audit(journal, console=console))
+    else:
+        sound = asyncio.run(run_audit(_settings(config), console=console))
     raise typer.Exit(0 if sound else 1)
 
 

@@ -13,8 +13,10 @@ from rich.live import Live
 
 from data.bar import Bar
 from data.clock import SystemClock
+from data.faults import Transient
 from data.snapshot import Snapshot
 from data.store import StoreUnavailable
+from execution.reconcile import reconcile
 from sextant.desk import Desk
 from sextant.evaluation.report import table, write_report
 from sextant.evaluation.summary import Summary, summarise
@@ -25,6 +27,7 @@ from sextant.settings import Settings
 from sextant.telemetry import start_logging
 from sextant.terminal import render
 
+_RECONCILE_EVERY, _RECONCILE_AGAIN = timedelta(minutes=5), timedelta(seconds=2)
 _VIEW_EVERY = timedelta(milliseconds=500)
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=5)
 _WALL = (
@@ -80,7 +83,10 @@ class Daemon:
         engine = self._session.book.engine
         with _signals_set(stop):
             async with asyncio.TaskGroup() as tasks:
-                background = [tasks.create_task(engine.run(), name="engine")]
+                background = [
+                    tasks.create_task(engine.run(), name="engine"),
+                    tasks.create_task(self._keep_reconciled(), name="reconcile"),
+                ]
                 if view:
                     background.append(tasks.create_task(self._show(), name="view"))
                 stopping = tasks.create_task(stop.wait(), name="stop")
@@ -133,6 +139,19 @@ class Daemon:
                 wait = min(2 * wait, _LONGEST_WAIT)
             else:
                 return
+
+    async def _keep_reconciled(self) -> None:
+        """Hold our books against the venue's again: soon while they differ, else now and then."""
+        engine = self._session.book.engine
+        while True:
+            await _WALL.sleep(_RECONCILE_EVERY if engine.reconciled else _RECONCILE_AGAIN)
+            try:
+                found = await reconcile(engine)
+            except Transient as error:
+                _log.warning("could not reconcile", error=str(error))
+                continue
+            for difference in found.differences:
+                _log.warning("reconciled", kind=difference.kind, subject=difference.subject)
 
     async def _show(self) -> None:
         """The live view; trading goes on without it if it fails."""

@@ -17,6 +17,7 @@ from execution.venue import OrderChanged
 from execution.venue_state import Placed, StopTriggered
 from risk.approval import Rejection
 from risk.breaker import RiskState
+from sextant.book import OrderNotTaken
 from sextant.cycle import Decision
 from sextant.journal.codec import Codec
 
@@ -114,6 +115,7 @@ TOPICS: Mapping[str, type] = {
     "rejection": Rejection,
     "risk_state": RiskState,
     "order_intent": Submitting,
+    "not_taken": OrderNotTaken,
     "execution": Submitted,
     "cancel": Cancelling,
     "order": OrderChanged,

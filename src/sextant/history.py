@@ -13,9 +13,9 @@ from sextant.settings import Settings
 async def read_history(
     bars: BarStore, settings: Settings, count: int, *, until: Mapping[Symbol, datetime]
 ) -> list[Bar]:
-    """The newest `count` bars of each traded symbol up to its time in `until`, in order of time."""
+    """The newest `count` bars of each symbol up to its time in `until`, in order of time."""
     past: list[Bar] = []
-    for symbol in settings.traded:
+    for symbol in settings.instruments:
         if symbol in until:
             past += await bars.last(symbol, settings.market.timeframe, count, until=until[symbol])
     return sorted(past, key=lambda bar: bar.closed_at)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from data.clock import ManualClock
+from data.clock import Clock, ManualClock
 from data.faults import Refused
 from data.feed import FeedInterrupted, MarketEvent
 from data.feeds.playback import known_at
@@ -33,9 +33,12 @@ class NothingToReplay(Refused):
 
 
 def run_replay(
-    settings: Settings, files: Sequence[Path], *, out: Path, console: Console
+    settings: Settings, files: Sequence[Path], *, out: Path, keep_all: bool, console: Console
 ) -> Summary:
     """Replay `files` and write the report and the journal into `out`.
+
+    With `keep_all` every bar and decision is on record, as in a live run, so that the journal
+    alone can be audited; without it, a bar that changes nothing leaves no record.
 
     Raises:
         NothingToReplay: a file holds another pair or timeframe than the configuration trades.
@@ -54,7 +57,8 @@ def run_replay(
         task = progress.add_task("bars", total=rows)
         events = _counted(merge(readings), lambda: progress.advance(task, _STEP))
         market = "recorded: " + ", ".join(f"{p.name} {file_digest(p)[:12]}" for p in files)
-        session, summary = asyncio.run(replay(settings, events, market=market, out=out))
+        run = replay(settings, events, market=market, out=out, keep_all=keep_all)
+        session, summary = asyncio.run(run)
         progress.update(task, completed=rows)
     _, page = write_report(out, summary, session.scorecard)
     console.print(table(summary))
@@ -65,7 +69,13 @@ def run_replay(
 
 
 async def replay(
-    settings: Settings, events: Iterator[MarketEvent], *, market: str, out: Path
+    settings: Settings,
+    events: Iterator[MarketEvent],
+    *,
+    market: str,
+    out: Path,
+    keep_all: bool = False,
+    seated: Callable[[Settings, Clock], wiring.Roster] = wiring.roster,
 ) -> tuple[Session, Summary]:
     """Take every event through the house, on a clock that stands at each; paper fills the orders.
 
@@ -88,7 +98,7 @@ async def replay(
             journal=books,
             clock=clock,
         )
-        seats = wiring.roster(settings, clock)
+        seats = seated(settings, clock)
         engine = wiring.engine(settings, paper, ours, clock)
         await reconcile(engine)
         session = wiring.session(
@@ -99,7 +109,7 @@ async def replay(
             paper=paper,
             journal=ours,
             clock=clock,
-            keep_all=False,
+            keep_all=keep_all,
         )
         ours.write(
             wiring.run_started(

@@ -72,7 +72,7 @@ class Session:
         now = self._clock.now()
         if self._paper is not None:
             await self._paper.observe(bar)
-        self.book.settle()
+        self.book.engine.settle()
         if self._keep_all:
             self._journal.write(BarSeen(at=now, bar=bar))
         flaws = self._inspectors[bar.symbol].inspect(bar)
@@ -138,7 +138,7 @@ class Session:
         """Send what is queued and book the answers, until nothing is left to send."""
         while self.book.engine.has_work:
             await self.book.engine.work()
-            self.book.settle()
+            self.book.engine.settle()
 
     def skip(self, desk: Desk, snapshot: Snapshot, reason: str) -> None:
         """Put on record that `desk` does not decide on `snapshot`."""

@@ -1,37 +1,37 @@
 """What the operator says: TOML files, read once and checked key by key; no secret is in them."""
 
 import os
-import tomllib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agents.baseline_strategy import EmaCrossSettings, HoldSettings, SeededRandomSettings
+from agents.council.baselines import BASELINES
 from agents.council.strategy import CouncilSettings
 from agents.llm.settings import SeatSettings
+from agents.prompts import BadPrompt, PromptLibrary
 from data.bar import Timeframe
+from data.faults import Refused
 from data.instrument import Instrument, Notional, Quantity, Symbol
 from data.quality import QualityLimits
 from data.utc import require_utc
 from execution.engine import EngineSettings
 from execution.protection import ProtectionSettings
 from risk.limits import RiskLimits
+from sextant.settings_file import BadSettings, in_words, merged, read_layers
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout; relative paths in a configuration start here."""
 
 
-class BadSettings(Exception):
-    """The configuration cannot be used; each line names the key, the file, and what is allowed."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+class FolderUnusable(Refused):
+    """The state folder cannot be made."""
 
 
 class Mode(StrEnum):
@@ -44,7 +44,10 @@ class Mode(StrEnum):
 class Section(BaseModel):
     """A table of the configuration: frozen, and a key that it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+_ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
 
 
 def _utc(at: datetime) -> datetime:
@@ -55,6 +58,7 @@ def _utc(at: datetime) -> datetime:
 Share = Annotated[Decimal, Field(ge=0, lt=1)]
 Positive = Annotated[Decimal, Field(gt=0)]
 Utc = Annotated[datetime, AfterValidator(_utc)]
+EnvironmentName = Annotated[str, Field(pattern=_ENVIRONMENT_NAME)]
 
 
 class InstrumentSettings(Section):
@@ -168,7 +172,7 @@ class DeskSettings(Section):
 class StorageSettings(Section):
     """`[storage]`: where everything is kept."""
 
-    dsn_env: str
+    dsn_env: EnvironmentName
     """Environment variable with the address of a PostgreSQL; unset means the embedded one."""
     folder: Path
     """State folder: the embedded server's data, logs and reports."""
@@ -203,25 +207,9 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        known = {i.symbol for i in self.instrument}
-        for desk in self.desk:
-            for symbol in desk.instruments:
-                if symbol not in known:
-                    listed = ", ".join(sorted(known))
-                    raise ValueError(
-                        f"desk {desk.strategy_id!r} trades {symbol}, which is no [[instrument]]; "
-                        f"allowed: {listed}"
-                    )
-        ids = [desk.strategy_id for desk in self.desk]
-        if len(set(ids)) < len(ids):
-            raise ValueError("two desks share a strategy_id; each needs its own")
-        voters = [seat.voter for seat in self.seat]
-        if len(set(voters)) < len(voters):
-            raise ValueError("two seats share a voter name; each needs its own")
-        if self.account.currency not in self.account.balances:
-            raise ValueError(
-                f"account.balances has no {self.account.currency}, the account's currency"
-            )
+        problems = [*_account_problems(self), *_seat_problems(self), *_desk_problems(self)]
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
     @property
@@ -239,74 +227,99 @@ class Settings(Section):
         """Where this configuration keeps what must outlive the process."""
         return PROJECT / self.storage.folder
 
+    def make_state_folder(self) -> Path:
+        """The state folder, made where it was not there.
+
+        Raises:
+            FolderUnusable: something else is in its place, or it may not be made.
+        """
+        folder = self.state_folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FolderUnusable(f"storage.folder: {folder}: {error.strerror}") from error
+        return folder
+
+
+def _account_problems(settings: Settings) -> Iterator[str]:
+    account = settings.account
+    if account.currency not in account.balances:
+        yield f"account.balances: has no {account.currency}, the account's currency"
+
+
+def _seat_problems(settings: Settings) -> Iterator[str]:
+    voters = [seat.voter for seat in settings.seat]
+    if len(set(voters)) < len(voters):
+        yield "seat.voter: two seats share a name; each needs its own"
+    for seat in settings.seat:
+        if seat.stand_in not in BASELINES:
+            yield (
+                f"seat[{seat.voter}].stand_in: {seat.stand_in!r} is no baseline; "
+                f"allowed: {', '.join(BASELINES)}"
+            )
+        if not re.match(_ENVIRONMENT_NAME, seat.needs):
+            yield (
+                f"seat[{seat.voter}]: api_key_env and host_env name an environment variable, such "
+                "as OPENAI_API_KEY; a key itself stands nowhere in a file"
+            )
+
+
+def _desk_problems(settings: Settings) -> Iterator[str]:
+    ids = [desk.strategy_id for desk in settings.desk]
+    if len(set(ids)) < len(ids):
+        yield "desk.strategy_id: two desks share one; each needs its own"
+    known = {i.symbol for i in settings.instrument}
+    for desk in settings.desk:
+        key = f"desk[{desk.strategy_id}]"
+        for symbol in desk.instruments:
+            if symbol not in known:
+                listed = ", ".join(sorted(known))
+                yield f"{key}.instruments: {symbol} is no [[instrument]]; allowed: {listed}"
+        yield from (f"{key}.{problem}" for problem in _timeframe_problems(desk, settings.market))
+        if isinstance(desk.strategy, CouncilSettings):
+            for name in ("quorum", "majority"):
+                if getattr(desk.strategy, name) > len(settings.seat):
+                    yield f"{key}.strategy.{name}: there are only {len(settings.seat)} seats"
+
+
+def _timeframe_problems(desk: DeskSettings, market: MarketSettings) -> Iterator[str]:
+    if desk.timeframe.delta < market.timeframe.delta:
+        yield f"timeframe: {desk.timeframe} is shorter than market.timeframe, {market.timeframe}"
+    for overlay in desk.overlays:
+        if overlay.delta <= desk.timeframe.delta:
+            yield f"overlays: {overlay} is no longer than the desk's timeframe, {desk.timeframe}"
+
 
 def load_settings(path: Path) -> Settings:
     """Read the file and those it extends.
 
     Raises:
-        BadSettings: a file cannot be read, or a key is unknown, missing or out of range.
+        BadSettings: a file cannot be read, a key is unknown, missing or out of range, or a seat's
+            prompt is not there.
     """
+    layers = read_layers(path)
     try:
-        return Settings.model_validate(_merged(path))
+        settings = Settings.model_validate(merged(layers))
     except ValidationError as error:
-        raise BadSettings([_in_words(e, path) for e in error.errors()]) from error
+        lines = [line for e in error.errors() for line in in_words(e, layers, Settings)]
+        raise BadSettings(lines) from None  # the cause would show what was given in secret's stead
+    problems = list(_prompt_problems(settings))
+    if problems:
+        raise BadSettings([f"{path}: {problem}" for problem in problems])
+    return settings
 
 
-def _merged(path: Path) -> dict[str, Any]:
-    """The file's tables over those of the file that it extends, if it extends one."""
-    tables = _parsed(path)
-    base = tables.pop("extends", None)
-    if base is None:
-        return tables
-    if not isinstance(base, str):
-        raise BadSettings(
-            [f"{path}: extends must be the name of a file beside it, such as paper.toml"]
-        )
-    return _laid_over(_merged(path.parent / base), tables)
-
-
-def _parsed(path: Path) -> dict[str, Any]:
+def _prompt_problems(settings: Settings) -> Iterator[str]:
+    folder = PROJECT / settings.panel.prompts
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadSettings(
-            [f"{path}: cannot be read: {error.strerror}; name it with --config"]
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings([f"{path}: not TOML: {error}"]) from error
-
-
-def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged key by key; anything else, lists of tables too, is replaced.
-
-    A table that names another `source` or `kind` is another thing, and replaces the whole.
-    """
-    merged = dict(base)
-    for key, value in top.items():
-        below = merged.get(key)
-        if isinstance(value, dict) and isinstance(below, dict) and _same_kind(below, value):
-            merged[key] = _laid_over(below, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _same_kind(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
-    return all(above.get(tag, below.get(tag)) == below.get(tag) for tag in ("source", "kind"))
-
-
-def _in_words(error: Mapping[str, Any], path: Path) -> str:
-    """One problem in plain words: the file, the key, and what is wrong with it."""
-    key = ".".join(str(part) for part in error["loc"]) or "the file as a whole"
-    match error["type"]:
-        case "extra_forbidden":
-            return f"{path}: {key}: no such key; is it misspelt?"
-        case "missing":
-            return f"{path}: {key}: missing, and has no default"
-        case _:
-            given = error.get("input")
-            shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
-            return f"{path}: {key}: {error['msg']}{shown}"
+        known = PromptLibrary(folder).versions
+    except (BadPrompt, OSError) as error:
+        yield f"panel.prompts: {error}"
+        return
+    for seat in settings.seat:
+        if seat.prompt not in known:
+            listed = ", ".join(known) or "none"
+            yield f"seat[{seat.voter}].prompt: {folder} has no {seat.prompt}.md; allowed: {listed}"
 
 
 def secret(name: str) -> str | None:

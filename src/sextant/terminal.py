@@ -3,9 +3,10 @@
 from datetime import datetime
 from decimal import Decimal
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from agents.vote import Abstention, Ballot
@@ -23,44 +24,76 @@ _COLOURS = {
     Direction.CLOSE: "yellow",
     Direction.HOLD: "dim",
 }
+_STAND_IN = "magenta"
 
 
 def render(
     session: Session, *, title: str, now: datetime, model_costs_usd: Decimal
 ) -> RenderableType:
-    """The whole view as one renderable; reads the session and changes nothing."""
+    """The whole view as one renderable; reads the session and changes nothing.
+
+    What an owner looks for first stands first, for a low window cuts the end. One desk of six
+    seats and three symbols takes 100 columns and 40 lines.
+    """
     account = session.book.account(now)
     card = session.scorecard
     parts: list[RenderableType] = [
-        Text(f"{title}   {now:%Y-%m-%d %H:%M:%S} UTC   bar {card.bars}", style="bold"),
-        _market(card, account),
-        *(_decision(d) for d in _newest(session)),
+        Text(f"{title}   {now:%Y-%m-%d %H:%M:%S} UTC   bar {card.bars:,}", style="bold"),
         _risk(session.book.state),
-        _money(card, account, model_costs_usd),
+        *_money(card, account, model_costs_usd),
+        _market(card, account),
+        *(_desk(desk, decisions) for desk, decisions in _by_desk(session).items()),
     ]
     return Group(*parts)
 
 
-def _newest(session: Session) -> list[Decision]:
-    """The newest decision of each desk; one with an intent goes before one of the same bar."""
-    newest: dict[str, Decision] = {}
+def _by_desk(session: Session) -> dict[str, list[Decision]]:
+    """The newest decision of each desk on each of its symbols."""
+    decisions: dict[str, list[Decision]] = {}
     for (desk, _), decision in session.decisions.items():
-        best = newest.get(desk)
-        if best is None or _rank(decision) > _rank(best):
-            newest[desk] = decision
-    return list(newest.values())
+        decisions.setdefault(desk, []).append(decision)
+    return decisions
 
 
-def _rank(decision: Decision) -> tuple[datetime, bool]:
-    return (decision.bar_closed_at, decision.intent is not None)
+def _desk(desk: str, decisions: list[Decision]) -> Panel:
+    """The newest decision in full, and a sentence on each of the others.
+
+    Of several on the same bar, one with an intent is the one to see.
+    """
+    newest = max(decisions, key=lambda d: (d.bar_closed_at, d.intent is not None))
+    parts: list[RenderableType] = [_heading(newest)]
+    if newest.ballots:
+        parts.append(_ballots(newest))
+    parts.append(Text(_outcome(newest)))
+    others = (decision for decision in decisions if decision is not newest)
+    parts.extend(Text.assemble(_heading(other), f" {_outcome(other)}") for other in others)
+    return Panel(Group(*parts), title=f"desk {desk}", title_align="left")
+
+
+def _heading(decision: Decision) -> Text:
+    return Text(
+        f"{decision.symbol} at {decision.bar_closed_at:%H:%M}, {decision.price:,f}, "
+        f"{decision.regime}:",
+        style="bold",
+    )
 
 
 def _market(card: Scorecard, account: AccountState) -> Table:
-    table = Table("symbol", "price", "since start", "position", "entry", "value", expand=True)
-    for symbol, prices in card.prices.items():
-        points = prices.items
-        change = float(points[-1].price / points[0].price - 1)
-        table.add_row(symbol, f"{points[-1].price}", _signed(change), *_position(account, symbol))
+    numbers = ("price", "since start", "position", "entry", "value")
+    table = Table(
+        Column("symbol", no_wrap=True),
+        *(Column(name, justify="right", no_wrap=True) for name in numbers),
+        box=SIMPLE_HEAD,
+        expand=True,
+        pad_edge=False,
+    )
+    for symbol, bars in card.prices.items():
+        first, newest = bars.first, bars.newest
+        if first is not None and newest is not None:
+            change = float(newest.close / first.close) - 1.0
+            table.add_row(
+                symbol, f"{newest.close:,f}", _signed(change), *_position(account, symbol)
+            )
     return table
 
 
@@ -69,33 +102,39 @@ def _position(account: AccountState, symbol: Symbol) -> tuple[str, str, str]:
     if position is None:
         return ("flat", "", "")
     return (
-        f"{position.quantity:+f}",
-        f"{position.entry_price:.8g}",
+        f"{position.quantity:+,f}",
+        f"{position.entry_price:,.8g}",
         f"{position.notional:,.2f} {account.currency}",
     )
 
 
-def _decision(decision: Decision) -> Panel:
-    ballots = Table("seat", "filled by", "says", "confidence", "why", expand=True)
+def _ballots(decision: Decision) -> Table:
+    ballots = Table(
+        Column("seat", no_wrap=True),
+        Column("filled by", overflow="fold"),
+        Column("says", no_wrap=True),
+        Column("conf.", no_wrap=True, justify="right"),
+        Column("why", overflow="fold", ratio=1),
+        box=None,
+        expand=True,
+        pad_edge=False,
+    )
     for ballot in decision.ballots:
         ballots.add_row(*ballot_row(ballot))
-    heading = (
-        f"{decision.strategy_id}: {decision.symbol} at {decision.bar_closed_at:%H:%M}, "
-        f"price {decision.price}, regime {decision.regime}"
-    )
-    return Panel(Group(ballots, Text(_outcome(decision))), title=heading, title_align="left")
+    return ballots
 
 
-def ballot_row(ballot: Ballot) -> tuple[str, str | Text, Text, str, str]:
+def ballot_row(ballot: Ballot) -> tuple[str, Text, Text, str, Text]:
     """One seat in words; a stand-in says that it is one."""
-    filled_by = (
-        Text(f"{ballot.model} (stand-in)", style="magenta") if ballot.stand_in else ballot.model
-    )
+    filled_by = Text(ballot.model)
+    if ballot.stand_in:
+        name = ballot.model.removeprefix("baseline:")
+        filled_by = Text(f"{name} (stand-in)", style=_STAND_IN)
     if isinstance(ballot, Abstention):
         says = Text("abstains", style="yellow")
-        return (ballot.voter, filled_by, says, "", f"{ballot.reason}: {ballot.detail}")
+        return (ballot.voter, filled_by, says, "", Text(f"{ballot.reason}: {ballot.detail}"))
     says = Text(ballot.direction, style=_COLOURS[ballot.direction])
-    return (ballot.voter, filled_by, says, f"{ballot.confidence:.2f}", ballot.rationale)
+    return (ballot.voter, filled_by, says, f"{ballot.confidence:.2f}", Text(ballot.rationale))
 
 
 def _outcome(decision: Decision) -> str:
@@ -111,7 +150,7 @@ def ruling_in_words(ruling: Ruling | None) -> str:
             return "no order wished"
         case Approved():
             cut = "".join(f", cut by {o.rule}" for o in ruling.reductions)
-            return f"approved {ruling.quantity:+f}{cut}"
+            return f"approved {ruling.quantity:+,f}{cut}"
         case Vetoed():
             listed = "; ".join(
                 f"{o.rule}: {o.observed} against {o.limit} {o.unit}" for o in ruling.objections
@@ -121,21 +160,27 @@ def ruling_in_words(ruling: Ruling | None) -> str:
 
 def _risk(state: RiskState) -> Text:
     style = "green" if state.trading is TradingState.ACTIVE else "bold red"
+    reason = f": {state.reason}" if state.reason else ""
     until = f" until {state.halted_until:%Y-%m-%d %H:%M}" if state.halted_until else ""
     streak = f", {state.loss_streak} losses in a row" if state.loss_streak else ""
-    return Text(f"risk: {state.trading}{until} {state.reason}{streak}", style=style)
+    return Text(f"risk {state.trading}{reason}{until}{streak}", style=style)
 
 
-def _money(card: Scorecard, account: AccountState, model_costs_usd: Decimal) -> Text:
-    equity = f"{account.equity:,.2f}" if account.equity is not None else "unknown"
+def _money(card: Scorecard, account: AccountState, model_costs_usd: Decimal) -> list[Text]:
+    equity = f"{account.equity:,f}" if account.equity is not None else "unknown"
+    drawdown = card.equity.last.drawdown if card.equity.last is not None else 0.0
     wins = f"{card.hit_rate:.0%} won" if card.hit_rate is not None else "none closed yet"
-    return Text(
-        f"equity {equity} {account.currency} ({_signed(card.equity.total_return)}), "
-        f"drawdown {card.equity.last.drawdown if card.equity.last else 0:.2%} "
-        f"(worst {card.equity.max_drawdown:.2%}); trades {card.trades}, {wins}; "
-        f"fees {card.fees:,.2f}, models {model_costs_usd:.4f} USD; "
-        f"vetoes {sum(card.rejections.values())}, failures {card.failures}"
-    )
+    return [
+        Text(
+            f"equity {equity} {account.currency} ({_signed(card.equity.total_return)}), "
+            f"drawdown {drawdown:.2%} (worst {card.equity.max_drawdown:.2%})"
+        ),
+        Text(
+            f"trades {card.trades:,}, {wins}; fees {card.fees:,.2f}; "
+            f"models {model_costs_usd:,.4f} USD; "
+            f"vetoed {card.vetoes:,} of {card.intents:,} intents; failures {card.failures:,}"
+        ),
+    ]
 
 
 def _signed(share: float | None) -> str:

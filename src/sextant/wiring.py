@@ -207,7 +207,7 @@ def session(
         desks=[_desk(desk, base, seats, engine) for desk in settings.desk],
         paper=paper,
         inspectors={
-            symbol: BarInspector(symbol, base, settings.quality) for symbol in settings.traded
+            symbol: BarInspector(symbol, base, settings.quality) for symbol in settings.instruments
         },
         journal=journal,
         scorecard=card,

@@ -100,6 +100,12 @@ async def test_stopping_while_the_database_is_away_says_what_is_lost(server, own
             journal.write(a_fill(2))
 
 
+async def test_what_waits_when_the_daemon_stops_is_committed(pool):
+    async with PostgresJournal(pool, name="main", codec=CODEC, clock=ManualClock(NOON)) as journal:
+        journal.write(a_fill(1))  # and its writer never came to run
+    assert await collected(journal.facts()) == [a_fill(1)]
+
+
 async def test_without_its_writer_a_journal_takes_nothing(pool):
     async with Postgres(pool).opened() as journal:
         pass
@@ -125,7 +131,7 @@ async def test_a_journal_that_another_continued_during_an_outage_is_not_ours_any
         async with Postgres(pool).opened() as first:
             first.write(a_fill(1))
             await first.flush()
-            await first.close()  # the lock is gone, as after a lost session
+            await first._release()  # the lock is gone, as after a lost session
             async with Postgres(pool).opened() as second:
                 second.write(a_fill(2))
                 await second.flush()
@@ -161,7 +167,8 @@ async def test_a_journal_is_not_continued_behind_a_changed_record(pool):
         await journal.flush()
     await tamper(pool, "UPDATE journal SET body = '{}'")
     with pytest.raises(ChainBroken):
-        await PostgresJournal(pool, name="main", codec=CODEC, clock=ManualClock(NOON)).open()
+        async with PostgresJournal(pool, name="main", codec=CODEC, clock=ManualClock(NOON)):
+            pass
 
 
 async def test_the_body_can_be_queried_as_json(pool):

@@ -62,50 +62,45 @@ def figures(summary: Summary) -> list[tuple[str, str]]:
         *_risk(summary),
         *_result(summary),
         *_trading(summary),
-        ("decisions", f"{summary.decisions:,}; {summary.intents:,} intents"),
-        ("failed decisions", f"{summary.failures:,}"),
-        ("vetoes by rule", vetoes(summary)),
+        ("decisions", f"{summary.decisions:,}, {summary.failures:,} failed"),
+        ("intents", f"{summary.intents:,}, {summary.vetoes:,} vetoes"),
+        ("objections by rule", objections(summary)),
     ]
 
 
 def _bars(summary: Summary) -> str:
     came = f"{percent(summary.presence)} of those due"
-    return f"{summary.bars:,}, {came}; {summary.interruptions:,} interruptions"
+    return f"{summary.bars:,}, {came}, {summary.interruptions:,} interruptions"
 
 
 def _risk(summary: Summary) -> list[tuple[str, str]]:
-    rolling = f"{ratio(summary.rolling_sharpe)} over the last 30 days"
     return [
-        ("Sharpe (daily, 365)", f"{ratio(summary.sharpe)}; {rolling}"),
+        ("Sharpe (daily, 365)", ratio(summary.sharpe)),
+        ("Sharpe, last 30 days", ratio(summary.rolling_sharpe)),
         ("Sortino (daily, 365)", ratio(summary.sortino)),
         ("drawdown", f"{percent(summary.max_drawdown)} at most, {percent(summary.drawdown)} now"),
     ]
 
 
 def _result(summary: Summary) -> list[tuple[str, str]]:
-    worse = ", ".join(f"{percent(r)} at {bps} bps" for bps, r in summary.return_if_worse.items())
+    worse = (f"{percent(r)} at {bps} bps" for bps, r in summary.return_if_worse.items())
     return [
         ("equity at the start", f"{ratio(summary.equity_start)} {summary.currency}"),
         ("equity at the end", equity_end(summary)),
-        ("return", f"{percent(summary.total_return)}; {_yearly(summary)}"),
-        ("if all fills were worse", worse or "undefined"),
+        ("return", percent(summary.total_return)),
+        ("return, a year", percent(summary.annual_return)),
+        ("if all fills were worse", _listed(*worse) or "undefined"),
     ]
 
 
-def _yearly(summary: Summary) -> str:
-    if summary.annual_return is None:
-        return "too short for a yearly one"
-    return f"{percent(summary.annual_return)} a year"
-
-
 def _trading(summary: Summary) -> list[tuple[str, str]]:
-    money = summary.currency
     rows = [
         ("fills", f"{summary.buys:,} buys, {summary.sells:,} sells"),
         ("closed trades", _trades(summary)),
-        ("win over loss", f"{ratio(summary.win_loss_ratio)} mean, {_factor(summary)} summed"),
-        ("fees", f"{summary.fees:,.2f} {money}, {_costs(summary)}"),
-        ("turnover", f"{ratio(summary.turnover)} x equity, {_daily(summary.turnover_per_day)}"),
+        ("mean win over mean loss", ratio(summary.win_loss_ratio)),
+        ("profit factor", ratio(summary.profit_factor)),
+        ("fees", _fees(summary)),
+        ("turnover", _turnover(summary)),
         ("model costs", f"{summary.model_costs_usd:,.4f} USD"),
     ]
     if summary.unvalued:
@@ -114,24 +109,28 @@ def _trading(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _trades(summary: Summary) -> str:
-    won = f"{percent(summary.hit_rate, 1)} won" if summary.trades else "none won or lost"
-    return f"{summary.trades:,}, {won}, {_daily(summary.trades_per_day)}"
+    won = f"{percent(summary.hit_rate, 1)} won" if summary.trades else ""
+    return _listed(f"{summary.trades:,}", won, _daily(summary.trades_per_day))
 
 
-def _factor(summary: Summary) -> str:
-    return ratio(summary.profit_factor)
+def _fees(summary: Summary) -> str:
+    share = summary.cost_share
+    of_profit = "" if share is None else f"{percent(share, 1)} of the profit before them"
+    return _listed(f"{summary.fees:,.2f} {summary.currency}", of_profit)
 
 
-def _costs(summary: Summary) -> str:
-    if summary.cost_share is None:
-        return "with no profit to pay them from"
-    return f"{percent(summary.cost_share, 1)} of the profit before them"
+def _turnover(summary: Summary) -> str:
+    return _listed(f"{ratio(summary.turnover)} x equity", _daily(summary.turnover_per_day))
 
 
 def _daily(value: float | None) -> str:
-    return "too short for a day's" if value is None else f"{value:,.2f} a day"
+    return "" if value is None else f"{value:,.2f} a day"
 
 
-def vetoes(summary: Summary) -> str:
+def _listed(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def objections(summary: Summary) -> str:
     """How often each rule objected, the most frequent first."""
-    return ", ".join(f"{rule} {count:,}" for rule, count in summary.rejections.items()) or "none"
+    return _listed(*(f"{rule} {n:,}" for rule, n in summary.rejections.items())) or "none"

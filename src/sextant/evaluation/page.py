@@ -89,7 +89,7 @@ def _daily(card: Scorecard, span: Span) -> str:
         noons,
         [day.change or 0.0 for day in days],
         label="return by day",
-        span=(min([span[0], *noons]), max([span[1], *noons])),
+        span=span,
         number=axis.percent,
     )
 

@@ -92,16 +92,17 @@ def bar_plot(
     number: ValueFormat = plain,
     height: int = 150,
 ) -> str:
-    """One bar a value from zero up or down, each as wide as its share of `span`."""
+    """One bar a value from zero up or down; what lies outside `span` stands at its edge."""
     if not times or span[0] >= span[1]:
         return _nothing(f"{label}: nothing to show")
     scale = _scale(span, [*values, 0.0], height)
     width = max((WIDTH - _LEFT - _RIGHT) / len(times) * 0.7, 1.0)
     shapes = [_value_axis(scale, number), _time_axis(scale, span)]
     for at, value in zip(times, values, strict=True):
+        x = scale.x(min(max(at, span[0]), span[1])) - width / 2
         top, bottom = scale.y(max(value, 0.0)), scale.y(min(value, 0.0))
         shapes.append(
-            f'<rect class="{"gain" if value > 0 else "fall"}" x="{scale.x(at) - width / 2:.1f}" '
+            f'<rect class="{"gain" if value > 0 else "fall" if value < 0 else "grid"}" x="{x:.1f}" '
             f'y="{top:.1f}" width="{width:.1f}" height="{max(bottom - top, 0.5):.1f}">'
             f"<title>{at:%Y-%m-%d}: {number(value, 0.0001)}</title></rect>"
         )

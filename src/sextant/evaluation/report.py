@@ -59,13 +59,14 @@ def table(summary: Summary) -> RenderableType:
 
 def _seats(summary: Summary) -> Table:
     """Shares of each seat's ballots, and how its scored votes did."""
-    names = ("ballots", "long", "short", "close", "hold", "abst.", "right", "Brier")
+    names = ("long", "short", "close", "hold", "abst.", "right", "Brier")
     seats = Table(
         Column("seat", no_wrap=True),
         Column("filled by", overflow="fold"),
         *(Column(name, justify="right", no_wrap=True) for name in names),
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        title="Votes, as shares of each seat's ballots",
+        title_justify="left",
+        box=None,
         pad_edge=False,
     )
     for seat in summary.seats:
@@ -79,7 +80,6 @@ def _seat_row(seat: SeatSummary) -> tuple[str | Text, ...]:
     return (
         seat.voter,
         Text(filled_by(seat), style="magenta" if seat.stand_in else ""),
-        f"{total:,}",
         *(_whole_percent(ballots[kind], total) for kind in KINDS),
         percent(seat.accuracy, 0) if seat.scored else "",
         ratio(seat.brier, 3) if seat.scored else "",

@@ -36,7 +36,8 @@ class Scorecard:
         self.intents = 0
         self.interruptions = 0
         self.failures = 0
-        self.rejections: Counter[str] = Counter()  # by rule
+        self.vetoes = 0
+        self.rejections: Counter[str] = Counter()  # by rule; one veto may name several
         self.trades = 0
         self.wins = 0
         self.losses = 0
@@ -76,6 +77,7 @@ class Scorecard:
 
     def reject(self, rejection: Rejection) -> None:
         """Take one veto, under every rule that objected."""
+        self.vetoes += 1
         self.rejections.update(objection.rule for objection in rejection.objections)
 
     def close(self, trade: ClosedTrade) -> None:

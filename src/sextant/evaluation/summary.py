@@ -54,7 +54,8 @@ class Summary:
     decisions: int
     intents: int
     failures: int
-    rejections: Mapping[str, int]  # by rule
+    vetoes: int
+    rejections: Mapping[str, int]  # by rule; one veto may name several
     buys: int
     sells: int
     trades: int
@@ -108,6 +109,7 @@ def summarise(
         decisions=card.decisions,
         intents=card.intents,
         failures=card.failures,
+        vetoes=card.vetoes,
         rejections=dict(card.rejections.most_common()),
         buys=card.buys,
         sells=card.sells,

@@ -145,7 +145,8 @@ def _mend(file: FileIO) -> tuple[Record | None, int]:
     """The last whole record, and how many bytes of a torn one were cut off behind it."""
     size = file.seek(0, os.SEEK_END)
     end = _line_start(file, size)  # of the torn line; the whole ones end here
-    file.truncate(end)
+    if end < size:
+        file.truncate(end)
     if end == 0:
         return None, size
     file.seek(_line_start(file, end - 1))

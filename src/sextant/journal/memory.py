@@ -8,7 +8,7 @@ from sextant.journal.record import Chain, Record
 
 
 class MemoryJournal:
-    """Records in a list; what was not flushed does not show, as after a crash it would not."""
+    """Records in a list without bound; what was not flushed does not show, as after a crash."""
 
     def __init__(self, *, codec: Codec, clock: Clock, name: str = "memory") -> None:
         self._codec = codec

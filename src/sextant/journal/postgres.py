@@ -67,7 +67,14 @@ class PostgresJournal:
         self._pending: deque[Record] = deque()
         self._written = asyncio.Event()
         self._flushes: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._failure: str | None = None
+        self._failure: str | None = None  # why it takes nothing any more
+        self._broken = False  # and what waits cannot be saved
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def open(self) -> Self:
         """Take the journal for this process and continue its chain; then `run` it in a task.
@@ -80,7 +87,7 @@ class PostgresJournal:
         try:
             await self._connect()
         except BaseException:
-            await self.close()
+            await self._release()
             raise
         self._chain.last = self._durable
         return self
@@ -124,11 +131,13 @@ class PostgresJournal:
             yield self._codec.decode(record.topic, record.body)
 
     async def run(self) -> None:
-        """Commit what is written, until cancelled; then what still waits, if the database is there.
+        """Commit what is written until cancelled, then close.
+
+        A task that is cancelled before it began closes nothing: use `async with` around it.
 
         Raises:
             JournalHeld, ChainBroken: after an outage the journal is no longer ours to continue.
-            JournalFailed: records were left over at the end.
+            JournalFailed: as `close`.
         """
         try:
             while True:
@@ -136,10 +145,8 @@ class PostgresJournal:
                 self._written.clear()
                 while self._pending:
                     await self._commit_through_outages()
-        except asyncio.CancelledError:
-            await self._commit_the_rest()
-            raise
-        except BaseException as error:
+        except Exception as error:
+            self._broken = True
             self._fail(f"its writer ended: {error}")
             raise
         finally:
@@ -147,7 +154,30 @@ class PostgresJournal:
             await self.close()
 
     async def close(self) -> None:
-        """Let go of the journal; what is not committed is lost."""
+        """Commit what still waits, and let go of the journal; again changes nothing.
+
+        Raises:
+            JournalFailed: the database is away; the records that waited are lost.
+        """
+        self._fail("it is closed")
+        try:
+            if self._pending and not self._broken:
+                await self._release()  # a commit may have been cut off: its session is spent
+                await self._commit_the_rest()
+        finally:
+            await self._release()
+
+    async def _commit_the_rest(self) -> None:
+        try:
+            async with asyncio.timeout(_LAST_CHANCE.total_seconds()):
+                while self._pending:
+                    await self._commit()
+        except (StoreUnavailable, TimeoutError) as error:
+            self._broken = True
+            left = len(self._pending)
+            raise JournalFailed(f"journal {self._name}: {left} records not written") from error
+
+    async def _release(self) -> None:
         session, self._session = self._session, None
         if session is not None:
             with contextlib.suppress(StoreUnavailable), unavailable():
@@ -160,22 +190,11 @@ class PostgresJournal:
                 await self._commit()
             except StoreUnavailable as error:
                 _log.warning("the journal waits", waiting=len(self._pending), error=str(error))
-                await self.close()
+                await self._release()
                 await _WALL.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
             else:
                 return
-
-    async def _commit_the_rest(self) -> None:
-        """One more try; whoever waits in `flush` has been cancelled or is told by `_fail`."""
-        await self.close()  # a commit may have been cut off: its session is of no more use
-        try:
-            async with asyncio.timeout(_LAST_CHANCE.total_seconds()):
-                while self._pending:
-                    await self._commit()
-        except (StoreUnavailable, TimeoutError) as error:
-            left = len(self._pending)
-            raise JournalFailed(f"journal {self._name}: {left} records not written") from error
 
     async def _commit(self) -> None:
         """Make the oldest records in the queue durable."""

@@ -97,8 +97,15 @@ class Stand:
         self.line = Line(venue, self.journal)
         self.told = []
         self.engine = an_engine(
-            self.line, clock, self.journal, on_settled=self.told.extend, **settings
+            self.line, clock, self.journal, listener=self.told.append, **settings
         )
+
+    def settled(self):
+        """What the venue has told now, and what was told before."""
+        self.engine.settle()
+        told = tuple(self.told)
+        self.told.clear()
+        return told
 
     async def bar(self, prices="100 101 99 100", **details):
         bar = a_bar(prices, **details)
@@ -148,14 +155,14 @@ async def test_an_entry_fills_is_booked_and_is_protected(stand):
     stand.engine.accept(an_entry("A", stop="90"))
     await stand.engine.work()
     await stand.bar()
-    booked, done = stand.engine.settle()
+    booked, done = stand.settled()
     assert isinstance(booked, FillBooked)
     assert isinstance(done, OrderDone)
     assert booked.order.client_order_id == done.order.client_order_id == an_id("A")
     assert stand.engine.account(stand.clock.now()).held(BTC) == 1
     assert [order.client_order_id for order in stand.engine.orders] == [stop_id(an_id("A"))]
     assert stand.engine.plans[BTC].price == 90
-    assert stand.engine.settle() == ()
+    assert stand.settled() == ()
 
 
 async def test_the_stop_that_fills_closes_the_trade_and_the_plan(stand):
@@ -163,7 +170,7 @@ async def test_the_stop_that_fills_closes_the_trade_and_the_plan(stand):
     await stand.engine.work()
     await stand.bar()
     await stand.bar("95 96 89 91", number=1)
-    settled = stand.engine.settle()
+    settled = stand.settled()
     closed = [s.closed for s in settled if isinstance(s, FillBooked) and s.closed is not None]
     assert [trade.quantity for trade in closed] == [1]
     assert stand.engine.orders == ()
@@ -241,7 +248,7 @@ async def test_a_refused_order_is_rejected_and_said_to_be_done(stand):
     stand.line.submissions.append(OrderRefused("not today"))
     stand.engine.accept(an_entry("A"))
     await stand.engine.work()
-    (done,) = stand.engine.settle()
+    (done,) = stand.settled()
     assert done.order.status is OrderStatus.REJECTED
     assert [f.detail for f in stand.facts if isinstance(f, Submitted)] == ["not today"]
 
@@ -340,7 +347,7 @@ async def test_an_order_that_arrives_after_it_was_given_up_is_cancelled_there(st
     await stand.after(60)
     assert stand.status("A") is OrderStatus.REJECTED
     await stand.line.arrive()
-    assert any(isinstance(settled, OrderRisen) for settled in stand.engine.settle())
+    assert any(isinstance(settled, OrderRisen) for settled in stand.settled())
     await stand.engine.work()
     assert (await stand.line.order(an_id("A"))).status is OrderStatus.CANCELLED
 
@@ -401,7 +408,7 @@ async def test_cancelling_what_does_not_work_does_nothing(stand, name):
 async def test_what_is_not_ours_is_told_and_not_booked(stand):
     event = a_fill(1, "1", "100")
     stand.engine.record(event)
-    assert stand.engine.settle() == (ForeignEvent(event=event),)
+    assert stand.settled() == (ForeignEvent(event=event),)
     assert stand.engine.ledger.balances == BALANCES
 
 
@@ -500,6 +507,6 @@ async def test_memory_is_flat_however_many_orders_end():
 async def test_an_idle_engine_does_nothing(stand):
     revision = stand.engine.revision
     await stand.engine.work()
-    assert stand.engine.settle() == ()
+    assert stand.settled() == ()
     assert stand.engine.revision == revision
     assert stand.facts == []

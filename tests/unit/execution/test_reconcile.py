@@ -79,10 +79,12 @@ async def test_what_filled_while_we_were_away_is_booked_and_protected(account):
     await account.journal.flush()
     await account.bar()
     await account.restart()
+    told = []
+    account.engine.listener = told.append
     result = await reconcile(account.engine)
     assert result.reconciled
     assert kinds(result) == [DifferenceKind.MISSED_FILL, DifferenceKind.MISSED_CHANGE]
-    assert [type(news) for news in account.engine.settle()][:1] == [FillBooked]
+    assert [type(news) for news in told][:1] == [FillBooked]
     assert account.engine.account(account.clock.now()).held(BTC) == 1
     assert [o.client_order_id for o in account.engine.orders] == [stop_id(an_id("A"))]
     assert account.engine.plans[BTC].price == 90

@@ -1,0 +1,81 @@
+"""What the journal says of the time before this start: where we were, and what was left undone."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from data.instrument import Symbol
+from risk.breaker import RiskState
+from sextant.cycle import Decision
+from sextant.facts import (
+    BarSeen,
+    DecisionFailed,
+    DecisionSkipped,
+    FlawsSeen,
+    ModelCosts,
+    RunStarted,
+)
+from sextant.settings import DeskSettings
+
+
+class Recollection:
+    """The end of a journal, fact by fact; memory does not grow with its length."""
+
+    def __init__(self, desks: Sequence[DeskSettings]) -> None:
+        self._desks = desks
+        self._costs: ModelCosts | None = None
+        self._undecided: dict[tuple[str, str, datetime], None] = {}
+        self.state: RiskState | None = None  # the newest on record
+        self.newest: dict[Symbol, datetime] = {}  # close of the newest bar seen, by symbol
+
+    async def following(self, facts: AsyncIterable[object]) -> AsyncIterator[object]:
+        """The same facts, each taken in on its way."""
+        async for fact in facts:
+            self.take(fact)
+            yield fact
+
+    def take(self, fact: object) -> None:
+        """Take in the next fact."""
+        match fact:
+            case RiskState():
+                self.state = fact
+            case ModelCosts():
+                self._costs = fact
+            case RunStarted():
+                self.newest |= {Symbol(s): at for s, at in fact.warmed_up_to.items()}
+                self._undecided.clear()  # the start has said why
+            case BarSeen():
+                self._see(fact)
+            case Decision() | DecisionSkipped() | DecisionFailed():
+                self._undecided.pop((fact.strategy_id, fact.symbol, fact.bar_closed_at), None)
+            case FlawsSeen():
+                for desk in self._desks:
+                    for flaw in fact.flaws:
+                        key = (desk.strategy_id, fact.symbol, flaw.closed_at)
+                        self._undecided.pop(key, None)
+
+    def spent_on(self, now: datetime) -> Decimal:
+        """What models have cost on the day of `now`, in USD."""
+        costs = self._costs
+        today = costs is not None and costs.at.date() == now.date()
+        return costs.spent_today_usd if costs is not None and today else Decimal(0)
+
+    def undecided(self, now: datetime) -> list[DecisionSkipped]:
+        """The bars that a desk had yet to decide on when the last run ended; it will not now."""
+        return [
+            DecisionSkipped(
+                at=now,
+                strategy_id=strategy_id,
+                symbol=symbol,
+                bar_closed_at=closed_at,
+                reason="the daemon ended before it was decided on",
+            )
+            for strategy_id, symbol, closed_at in self._undecided
+        ]
+
+    def _see(self, seen: BarSeen) -> None:
+        symbol, closed_at = seen.bar.symbol, seen.bar.closed_at
+        self.newest[symbol] = closed_at
+        for desk in self._desks:
+            if symbol in desk.instruments and desk.timeframe.closes_at(closed_at):
+                self._undecided[desk.strategy_id, symbol, closed_at] = None
