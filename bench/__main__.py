@@ -14,6 +14,7 @@ from bench import memory, orders, parts, replay, start_up
 from bench.figures import Plan
 from bench.process import PROJECT, BenchFailed
 
+_WIDE = 160  # columns where no terminal says how many there are
 _CACHE = PROJECT / "var" / "bench"
 SECTIONS: Mapping[str, Callable[[Plan, Console], None]] = {
     "replay": replay.measure,
@@ -39,7 +40,9 @@ def measure(
         ),
     ] = 500_000,
     runs: Annotated[int, typer.Option(min=1, help="Runs of everything, in turn.")] = 3,
-    cache: Annotated[Path, typer.Option(help="Where generated series are kept.")] = _CACHE,
+    cache: Annotated[
+        Path, typer.Option(help="Where generated series are kept.", show_default="var/bench")
+    ] = _CACHE,
 ) -> None:
     """Measure speed, memory, latency and start-up on this machine, offline, and print tables.
 
@@ -51,7 +54,7 @@ def measure(
         raise typer.BadParameter(
             f"{', '.join(sorted(unknown))}: no such section; there are {_NAMES}"
         )
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
     console.print(_machine(), highlight=False, soft_wrap=True)
     plan = Plan(bars=bars, runs=runs, cache=cache.absolute())
     try:

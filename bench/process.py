@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 _KIB = 1024  # of `ru_maxrss`, in KiB on Linux: getrusage(2)
 _OUTWARD = re.compile(r"_API_KEY$|^OLLAMA_HOST$|^SEXTANT_.*_URL$")  # no seat may ask a model
+_LIMIT_S = 1_800.0  # a process that takes longer hangs, and is killed
 _TAIL = 2_000  # characters of a failed process's errors that are shown
 
 
@@ -41,7 +43,7 @@ def run(command: Sequence[str | Path]) -> Run:
     """Run `command` in the project's folder to its end, without keys or addresses of servers.
 
     Raises:
-        BenchFailed: it failed, or printed no line of JSON.
+        BenchFailed: it failed, took half an hour, or printed no line of JSON.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         began = time.monotonic()
@@ -53,8 +55,11 @@ def run(command: Sequence[str | Path]) -> Run:
             stderr=errors,
             text=True,
         ) as process:
+            limit = threading.Timer(_LIMIT_S, process.kill)
+            limit.start()
             printed = process.stdout.read() if process.stdout is not None else ""
             _, status, usage = os.wait4(process.pid, 0)
+            limit.cancel()
             process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - began
         if process.returncode != 0:

@@ -1,15 +1,14 @@
 """Start-up: from the command to the first bar, on a new state folder and on one that is there."""
 
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.figures import Plan, spread
 from bench.process import PROJECT, Run, run
+from bench.scratch import server_folder
 
 _AIM = 3.0  # seconds, on a state folder that is there
 _FAST = 60_000  # market seconds a second, so that nothing waits for the first minute to close
@@ -35,9 +34,7 @@ def measure(plan: Plan, console: Console) -> None:
 
 
 def _cold_and_warm() -> tuple[Run, Run]:
-    with tempfile.TemporaryDirectory(prefix="sextant-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # where root measures, the server runs as another user
+    with server_folder() as folder:
         config = folder / "start.toml"
         config.write_text(
             f'extends = "{PROJECT / "config" / "rehearsal.toml"}"\n'
@@ -46,9 +43,9 @@ def _cold_and_warm() -> tuple[Run, Run]:
             encoding="utf-8",
         )
         (folder / "state").mkdir(mode=0o711)
-        command = [sys.executable, "-m", "bench.probes.first_bar"]
-        options = ["run", "--config", config, "--no-view", "--bars", "1"]
-        return run([*command, *options]), run([*command, *options])
+        sextant = [sys.executable, "-m", "bench.probes.first_bar"]
+        command = [*sextant, "run", "--config", str(config), "--no-view", "--bars", "1"]
+        return run(command), run(command)
 
 
 def _row(runs: Sequence[Run]) -> list[str]:

@@ -21,8 +21,8 @@ from data.postgres.pool import connect
 from execution.difference import Reconciliation
 from execution.fill import Fill
 from execution.ledger import Ledger
-from execution.order import OrderStatus, Submitting
-from execution.venue import VenueOrder
+from execution.order import Submitted, Submitting
+from execution.venue import OrderChanged, VenueOrder
 from execution.venue_state import Placed, VenueState
 from risk.breaker import RiskState
 from sextant.cycle import Decision
@@ -42,7 +42,7 @@ from sextant.settings import Settings, load_settings
 ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
 
-# A desk that trades by chance on every minute, and limits wide enough to let it.
+# Two desks that trade by chance on every minute, and limits wide enough to let them.
 EAGER = """
     [risk]
     max_price_age = "PT12H"
@@ -57,13 +57,24 @@ EAGER = """
     loss_streaks = []
 
     [[desk]]
-    strategy_id = "chance"
-    instruments = ["BTC/USDT", "XRP/USDT"]
+    strategy_id = "chance-btc"
+    instruments = ["BTC/USDT"]
     timeframe = "1m"
     [desk.strategy]
     kind = "seeded_random"
     seed = 3
     quantity = 0.03
+    stop_distance = 0.006
+    confidence = 0.9
+
+    [[desk]]
+    strategy_id = "chance-xrp"
+    instruments = ["XRP/USDT"]
+    timeframe = "1m"
+    [desk.strategy]
+    kind = "seeded_random"
+    seed = 4
+    quantity = 30000
     stop_distance = 0.006
     confidence = 0.9
 """
@@ -160,10 +171,17 @@ class Rehearsal:
         return _ended(self._spawn(_DIES_AFTER, str(callbacks)))
 
     def signalled(
-        self, place: str, nth: int, when: str, sign: signal.Signals = signal.SIGKILL
+        self,
+        place: str,
+        nth: int,
+        when: str,
+        sign: signal.Signals = signal.SIGKILL,
+        *,
+        bars: int | None = None,
     ) -> Ended:
         """A daemon that is sent `sign` before or after the n-th call of `module:Class.method`."""
-        return _ended(self._spawn(_SIGNALLED_AT, place, str(nth), when, str(int(sign))))
+        how = (place, str(nth), when, str(int(sign)))
+        return _ended(self._spawn(_SIGNALLED_AT, *how, bars=bars))
 
     def _spawn(self, code: str, *arguments: str, bars: int | None = None) -> subprocess.Popen[str]:
         limit = [] if bars is None else ["--bars", str(bars)]
@@ -390,32 +408,32 @@ def the_losing_streak_is_that_of_the_trades(left: Left) -> Iterator[str]:
     """Every risk state counts the losses that the fills before it make: none is forgotten."""
     account = left.settings.account
     ledger = Ledger(account.currency, account.balances, left.settings.instruments)
-    streak, behind = 0, 0
+    streak = 0
     for fact in left.facts:
         if isinstance(fact, BarSeen):
             ledger.mark(fact.bar.symbol, fact.bar.close, fact.bar.closed_at)
         elif isinstance(fact, Fill) and (trade := ledger.book(fact)) is not None:
             streak = 0 if trade.pnl is not None and trade.pnl > 0 else streak + 1
         elif isinstance(fact, RiskState) and fact.loss_streak != streak:
-            behind += 1
             yield f"{fact.loss_streak}, not {streak}"
 
 
 def every_start_reconciled(left: Left) -> Iterator[str]:
-    found = left.of(Reconciliation)
-    yield from (f"{item}" for item in found if not item.reconciled)
-    if len(found) < len(left.of(RunStarted)):
-        yield f"{len(found)} reconciliations, {len(left.of(RunStarted))} starts"
+    """Each start held the books against the venue's, and in the end they agree."""
+    found, starts = left.of(Reconciliation), len(left.of(RunStarted))
+    if len(found) < starts:
+        yield f"{len(found)} reconciliations, {starts} starts"
+    if found and not found[-1].reconciled:
+        yield f"{found[-1]}"
 
 
-def nothing_is_left_unanswered(left: Left) -> Iterator[str]:
-    """After an orderly stop the venue and we agree about every order."""
-    unknown = {OrderStatus.SUBMITTING, OrderStatus.UNKNOWN}
-    said = {fact.client_order_id for fact in left.facts if hasattr(fact, "outcome")}
-    changed = {f.order.client_order_id for f in left.facts if hasattr(f, "order")}
+def every_order_has_its_outcome(left: Left) -> Iterator[str]:
+    """Of each order we know what became of it."""
+    told = {fact.client_order_id for fact in left.of(Submitted)}
+    told |= {fact.order.client_order_id for fact in left.of(OrderChanged)}
     for fact in left.of(Submitting):
-        if fact.order.client_order_id not in said | changed:
-            yield f"{unknown}: {fact.order.client_order_id}"
+        if fact.order.client_order_id not in told:
+            yield fact.order.client_order_id
 
 
 CHECKS = (
@@ -430,4 +448,5 @@ CHECKS = (
     every_bar_is_decided_on_or_accounted_for,
     the_losing_streak_is_that_of_the_trades,
     every_start_reconciled,
+    every_order_has_its_outcome,
 )

@@ -9,6 +9,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The mark of tests that run in one worker is known without xdist, too."""
+    config.addinivalue_line("markers", "xdist_group(name): tests of one group share a worker")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real market data beside the checkout; a clone without it skips, CI fails."""

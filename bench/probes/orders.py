@@ -7,7 +7,6 @@ a folder of its own, and the daemon as it is; only the clock runs faster.
 import asyncio
 import json
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+from bench.scratch import server_folder
 from data.bar import Bar
 from data.instrument import Symbol
 from data.postgres.embedded import EmbeddedPostgres
@@ -105,9 +105,7 @@ async def journalled(house: House) -> float:
 @asynccontextmanager
 async def opened() -> AsyncIterator[tuple[House, str]]:
     """A new house, and the address of its database."""
-    with tempfile.TemporaryDirectory(prefix="sextant-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # where root measures, the server runs as another user
+    with server_folder() as folder:
         async with open_house(measurable(load_settings(CONFIG), folder)) as house:
             yield house, EmbeddedPostgres(folder / "postgres").dsn
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from bench.figures import percentile
+from bench.process import BenchFailed
 from data.account import AccountState, InFlight, Position
 from data.bar import Bar, BarSeries, Timeframe
 from data.clock import ManualClock
@@ -38,7 +39,7 @@ def judgement(settings: Settings) -> Callable[[], object]:
     """One judgement of an entry that passes every rule, on a book with four positions already.
 
     Raises:
-        AssertionError: it does not pass, so what is measured would be a refusal.
+        BenchFailed: it does not pass, so what is measured would be a refusal.
     """
     intent = OrderIntent(
         intent_id="6f6d3f3c-5e2b-5f0e-9d6a-5e87a9a1c0de",
@@ -68,7 +69,7 @@ def judgement(settings: Settings) -> Callable[[], object]:
         )
 
     if not isinstance(verdict := judged(), ApprovedOrder):
-        raise AssertionError(verdict)
+        raise BenchFailed(f"the entry should pass: {verdict}")
     return judged
 
 

@@ -126,7 +126,6 @@ class Auditor:
         self._clock = ManualClock(datetime.fromisoformat("1970-01-01T00:00:00+00:00"))
         self._orders: list[object] = []  # facts that rebuild orders and ledger
         self._state: RiskState | None = None
-        self._reconciled = False
         self._said: dict[VoterId, Said] = {}
         self._desks: dict[str, Desk] = {}
         self._seen: dict[tuple[str, Symbol, datetime], Snapshot] = {}
@@ -144,8 +143,6 @@ class Auditor:
             self._orders.append(fact)
         if isinstance(fact, RiskState):
             self._state = fact
-        if isinstance(fact, Reconciliation):
-            self._reconciled = fact.reconciled
 
     async def _go_on(self, session: Session, record: Record, fact: object) -> None:
         match fact:
@@ -161,6 +158,7 @@ class Auditor:
                 session.book.engine.conclude(fact)
             case RunStopped():
                 self._end(record)
+                self.session = None
         if isinstance(fact, Derived):
             self._compare(record, fact)
 
@@ -177,7 +175,6 @@ class Auditor:
             settings.model_copy(update={"engine": engine_settings}), venue, self._made, self._clock
         )
         await engine.recover(self._order_facts())
-        engine.reconciled = self._reconciled
         past = await read_history(
             self._bars_of(run.market), settings, run.warm_up_bars, until=run.warmed_up_to
         )
@@ -328,9 +325,7 @@ async def audit(settings: Settings, pool: Pool) -> Findings:
     clock = ManualClock(datetime.fromisoformat("1970-01-01T00:00:00+00:00"))
     ours = PostgresJournal(pool, name=DESK_JOURNAL, codec=codec(), clock=clock)
     books = PostgresJournal(pool, name=VENUE_JOURNAL, codec=venue_codec(), clock=clock)
-    for journal in (ours, books):
-        await journal.open()  # nobody writes while we read
-    try:
+    async with ours, books:  # nobody writes while we read
         records = {
             DESK_JOURNAL: await verify(ours.records()),
             VENUE_JOURNAL: await verify(books.records()),
@@ -338,10 +333,7 @@ async def audit(settings: Settings, pool: Pool) -> Findings:
         auditor = Auditor(codec(), lambda market: PostgresBarStore(pool, exchange=market))
         async for record in ours.records():
             await auditor.follow(record)
-        differences = await _compare_books(settings, auditor, ours, books, clock)
-    finally:
-        for journal in (ours, books):
-            await journal.close()
+        differences = await _compare_books(settings, ours, books, clock)
     return Findings(
         records=records,
         runs=auditor.runs,
@@ -353,7 +345,6 @@ async def audit(settings: Settings, pool: Pool) -> Findings:
 
 async def _compare_books(
     settings: Settings,
-    auditor: Auditor,
     ours: PostgresJournal,
     books: PostgresJournal,
     clock: ManualClock,

@@ -85,7 +85,7 @@ class Book:
         match verdict:
             case ApprovedOrder():
                 self._advance(OrderPlaced(symbol=verdict.intent.symbol, at=now))
-                self.keep_state()
+                self._keep_state()
                 self._accept(verdict, now=now)
             case Rejection():
                 self._journal.write(verdict)
@@ -143,9 +143,9 @@ class Book:
         before = self.state
         self.state = next_state(before, event, self.limits)
         if self.state is not before:
-            self.keep_state()
+            self._keep_state()
 
-    def keep_state(self) -> None:
+    def _keep_state(self) -> None:
         """On record before the order that it allowed."""
         if self.state is not self._kept_state:
             self._journal.write(self.state)

@@ -103,7 +103,7 @@ async def _open_journals(
         PostgresJournal(pool, name=VENUE_JOURNAL, codec=venue_codec(), clock=clock),
     ]
     for journal in journals:
-        await journal.open()
+        await stack.enter_async_context(journal)
         if journal.last is not None:
             clock.stand_at(journal.last.at)
     writers = await stack.enter_async_context(asyncio.TaskGroup())
@@ -152,10 +152,6 @@ async def _furnish(
         clock=clock,
         keep_all=True,
     )
-    reconciliation = await reconcile(engine)  # with the book listening: trades may have closed
-    for difference in reconciliation.differences:
-        _log.warning("reconciled", kind=difference.kind, subject=difference.subject)
-    session.book.keep_state()
     warm_up(session.desks, past)
     started = wiring.run_started(
         settings, seats, market.name, now, past, history=length, resumed=resumed
@@ -163,6 +159,9 @@ async def _furnish(
     journal.write(started)
     for skipped in before.undecided(now):
         journal.write(skipped)
+    reconciliation = await reconcile(engine)  # with the book listening: trades may have closed
+    for difference in reconciliation.differences:
+        _log.warning("reconciled", kind=difference.kind, subject=difference.subject)
     await journal.flush()
     return House(
         settings=settings,

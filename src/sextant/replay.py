@@ -100,7 +100,6 @@ async def replay(
         )
         seats = seated(settings, clock)
         engine = wiring.engine(settings, paper, ours, clock)
-        await reconcile(engine)
         session = wiring.session(
             settings,
             seats,
@@ -116,6 +115,7 @@ async def replay(
                 settings, seats, market, clock.now(), past=(), history=0, resumed=False
             )
         )
+        await reconcile(engine)
         await drive(session, itertools.chain([first], events), clock)
         ours.write(RunStopped(at=clock.now(), reason="the recording ended"))
         await ours.flush()

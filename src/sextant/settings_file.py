@@ -92,7 +92,8 @@ def in_words(
     """What one of pydantic's errors says, a line a problem: the file, the key, what is wrong."""
     loc, kind = error["loc"], error["type"]
     key = _key(loc, merged(layers), missing=kind == "missing")
-    place = f"{_file_of(loc, layers)}: {key}" if key else f"{layers[0].path}"
+    file = _file_of(loc[:-1] if kind == "missing" else loc, layers)
+    place = f"{file}: {key}" if key else f"{file}"
     match kind:
         case "extra_forbidden":
             yield f"{place}: no such key; {_instead(loc, model)}"

@@ -37,11 +37,10 @@ class Thinned(Generic[T]):
 
     def _keep(self, item: T) -> None:
         self._kept.append(item)
+        self._to_skip = self._step - 1
         if len(self._kept) == self._limit:
             del self._kept[1::2]
             self._step *= 2
-        else:
-            self._to_skip = self._step - 1
 
     @property
     def first(self) -> T | None:

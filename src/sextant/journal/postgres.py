@@ -87,7 +87,7 @@ class PostgresJournal:
         try:
             await self._connect()
         except BaseException:
-            await self._release()
+            self._drop()
             raise
         self._chain.last = self._durable
         return self
@@ -147,6 +147,7 @@ class PostgresJournal:
                     await self._commit_through_outages()
         except Exception as error:
             self._broken = True
+            self._drop()  # without a wait, in which a cancellation could hide the error
             self._fail(f"its writer ended: {error}")
             raise
         finally:
@@ -162,10 +163,13 @@ class PostgresJournal:
         self._fail("it is closed")
         try:
             if self._pending and not self._broken:
-                await self._release()  # a commit may have been cut off: its session is spent
+                self._drop()  # a commit may have been cut off
                 await self._commit_the_rest()
         finally:
-            await self._release()
+            session, self._session = self._session, None
+            if session is not None:
+                with contextlib.suppress(StoreUnavailable), unavailable():
+                    await self._pool.release(session)
 
     async def _commit_the_rest(self) -> None:
         try:
@@ -177,11 +181,12 @@ class PostgresJournal:
             left = len(self._pending)
             raise JournalFailed(f"journal {self._name}: {left} records not written") from error
 
-    async def _release(self) -> None:
+    def _drop(self) -> None:
+        """Break the session off, and with it the lock."""
         session, self._session = self._session, None
         if session is not None:
             with contextlib.suppress(StoreUnavailable), unavailable():
-                await self._pool.release(session)
+                session.terminate()
 
     async def _commit_through_outages(self) -> None:
         wait = _FIRST_WAIT
@@ -190,7 +195,7 @@ class PostgresJournal:
                 await self._commit()
             except StoreUnavailable as error:
                 _log.warning("the journal waits", waiting=len(self._pending), error=str(error))
-                await self._release()
+                self._drop()
                 await _WALL.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
             else:

@@ -1,0 +1,67 @@
+"""kill -9 at any moment, and start again: nothing is lost, nothing is done twice."""
+
+import random
+import signal
+
+import pytest
+
+from execution.order import Submitting
+from sextant.facts import RunStarted, RunStopped
+from tests.builders_daemon import Rehearsal, a_config, flaws, servers, what_is_left
+from tests.builders_postgres import server_folder  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.xdist_group("daemon")
+
+KILLS = 10
+LATEST = 6000  # callbacks of the event loop; start-up takes some 400, a bar some 10
+
+# Between two steps that a crash must not tear apart: what has been done, and what has not.
+WINDOWS = [
+    pytest.param("sextant.house:migrate", 1, "after", id="schema made, nothing else"),
+    pytest.param("data.postgres.bars:PostgresBarStore.put", 2, "after", id="half the history"),
+    pytest.param("data.postgres.bars:PostgresBarStore.put", 33, "after", id="bar kept, not seen"),
+    pytest.param("execution.engine:Engine.accept", 3, "after", id="order accepted, not durable"),
+    pytest.param("execution.venues.paper:PaperVenue.submit", 3, "before", id="durable, not sent"),
+    pytest.param("execution.venues.paper:PaperVenue.submit", 3, "after", id="sent, unanswered"),
+    pytest.param("execution.venues.paper:PaperVenue._record", 6, "after", id="filled, not told"),
+    pytest.param("sextant.session:Session.decide", 9, "before", id="seen, not decided on"),
+    pytest.param("sextant.journal.postgres:PostgresJournal._commit", 20, "after", id="committed"),
+    pytest.param("sextant.house:reconcile", 1, "before", id="recovered, not reconciled"),
+    pytest.param("sextant.house:reconcile", 1, "after", id="reconciled, not begun"),
+    pytest.param("execution.engine:Engine.drain", 1, "before", id="asked to stop, not drained"),
+]
+
+
+async def left_after_an_orderly_stop(rehearsal, folder):
+    """A run that settles what the kills left open, one that is stopped by Ctrl-C; what is left."""
+    assert rehearsal.run(bars=60).code == 0
+    stopped = rehearsal.signalled("sextant.session:Session.take", 90, "before", signal.SIGINT)
+    assert stopped.code == 0, stopped.said
+    assert not servers(folder)
+    return await what_is_left(rehearsal.config)
+
+
+@pytest.mark.req("S1-76", "S1-153")
+@pytest.mark.parametrize(
+    "seed", [11, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(12, 24))]
+)
+async def test_ten_kills_at_random_lose_and_repeat_nothing(server_folder, seed):  # noqa: F811
+    rehearsal, rng = Rehearsal(a_config(server_folder)), random.Random(seed)
+    for _ in range(KILLS):
+        died = rehearsal.killed_after(rng.randrange(50, LATEST))
+        assert died.code == -signal.SIGKILL, died.said
+    left = await left_after_an_orderly_stop(rehearsal, server_folder)
+    assert flaws(left) == []
+    assert len(left.of(RunStarted)) > KILLS / 2
+    assert len(left.of(Submitting)) > 50
+
+
+async def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(server_folder):  # noqa: F811
+    rehearsal = Rehearsal(a_config(server_folder))
+    for place, nth, when in (window.values for window in WINDOWS):
+        limit = 30 if "drain" in place else None
+        died = rehearsal.signalled(place, nth, when, bars=limit)
+        assert died.code == -signal.SIGKILL, (place, died.said)
+    left = await left_after_an_orderly_stop(rehearsal, server_folder)
+    assert flaws(left) == []
+    assert len(left.of(RunStopped)) == 2

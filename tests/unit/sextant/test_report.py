@@ -1,0 +1,234 @@
+"""The report: a table that nothing is cut in, a page of its own, and files for other tools."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+from decimal import Decimal
+from html.parser import HTMLParser
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from data.instrument import Side
+from sextant.evaluation.figures import figures, filled_by, stand_in_notice
+from sextant.evaluation.report import table, write_report
+from sextant.evaluation.summary import SeatSummary
+from tests.builders_evaluation import (
+    BTC,
+    a_bar,
+    a_deliberation,
+    a_fill,
+    a_replay,
+    a_scorecard,
+    a_sighting,
+    a_summary,
+    a_trade,
+    a_vote,
+)
+
+
+def in_a_terminal(summary, *, width=80):
+    text = StringIO()
+    Console(file=text, width=width).print(table(summary))
+    return text.getvalue()
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory):
+    """(session, summary) of a replay with six stand-ins."""
+    return a_replay(tmp_path_factory.mktemp("replay"))
+
+
+def a_seat(model="baseline:ema_cross", *, stand_in=True, voter="gpt"):
+    return SeatSummary(
+        voter=voter,
+        model=model,
+        stand_in=stand_in,
+        votes={"long": 1_999, "hold": 1},
+        abstentions={"late": 2_000},
+        scored=10,
+        accuracy=0.5,
+        brier=0.25,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seat", "text"),
+    [
+        pytest.param(a_seat(), "ema_cross (stand-in)", id="a stand-in"),
+        pytest.param(a_seat("gpt-x", stand_in=False), "gpt-x", id="a model"),
+        pytest.param(a_seat("baseline:hold", stand_in=False), "baseline:hold", id="a rule's seat"),
+    ],
+)
+def test_who_fills_a_seat(seat, text):
+    assert filled_by(seat) == text
+
+
+def test_stand_ins_are_named_in_a_sentence():
+    seats = [a_seat(), a_seat("gpt-x", stand_in=False, voter="grok")]
+    assert stand_in_notice(seats).startswith("1 of 2 seats were filled by rules")
+    assert stand_in_notice(seats[1:]) == ""
+
+
+@pytest.mark.parametrize(
+    "seat",
+    [
+        pytest.param(a_seat(), id="short"),
+        pytest.param(a_seat("baseline:volatility_scaled_trend"), id="the longest baseline"),
+        pytest.param(
+            a_seat("claude-opus-4-1-20250805-thinking", stand_in=False, voter="claude-opus"),
+            id="a long model in a long seat",
+        ),
+    ],
+)
+def test_nothing_is_cut_in_eighty_columns(seat):
+    summary = replace(a_summary(a_scorecard()), seats=(seat,), market="file_" * 60)
+    text = in_a_terminal(summary)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    solid = re.sub(r"\s", "", text)
+    name = seat.model.removeprefix("baseline:")
+    for part in (name[:16], name[-8:], "file_" * 60, "50%", "<1%"):  # a long name goes on below
+        assert part in solid
+    assert ("(stand-in)" in text) == seat.stand_in
+
+
+@pytest.mark.req("S1-209")
+def test_risk_is_told_before_return():
+    names = [name for name, _ in figures(a_summary(a_scorecard()))]
+    assert names.index("Sharpe (daily, 365)") < names.index("drawdown") < names.index("return")
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "value"),
+    [
+        pytest.param(
+            {"equity_end": Decimal("1234567.000000000000000001")},
+            "equity at the end",
+            "1,234,567.000000000000000001 USDT",
+            id="every digit of the ledger's equity",
+        ),
+        pytest.param({"equity_end": None}, "equity at the end", "unknown USDT", id="no equity"),
+        pytest.param({"decisions": 142_843}, "decisions", "142,843, 0 failed", id="thousands"),
+        pytest.param({"sharpe": None}, "Sharpe (daily, 365)", "undefined", id="undefined"),
+        pytest.param(
+            {"unvalued": 3}, "without a price", "3 fills or trades, left out above", id="a"
+        ),
+        pytest.param(
+            {"trades": 1_000, "hit_rate": 0.5, "trades_per_day": 2.0},
+            "closed trades",
+            "1,000, 50.0% won, 2.00 a day",
+            id="trades",
+        ),
+        pytest.param(
+            {"fees": 1234.5, "cost_share": 0.1},
+            "fees",
+            "1,234.50 USDT, 10.0% of the profit before them",
+            id="costs",
+        ),
+        pytest.param(
+            {"rejections": {"leverage": 2_000, "drawdown": 1}},
+            "objections by rule",
+            "leverage 2,000, drawdown 1",
+            id="objections",
+        ),
+    ],
+)
+def test_a_figure_in_words(change, name, value):
+    summary = replace(a_summary(a_scorecard()), **change)
+    assert dict(figures(summary))[name] == value
+
+
+class Page(HTMLParser):
+    """What a page is made of: its tags in order, what they link to, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.links, self.text = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in {"src", "href"}]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.mark.req("S1-212")
+def test_the_page_stands_alone_and_shows_everything(replayed, tmp_path):
+    session, summary = replayed
+    path = write_report(tmp_path, summary, session.scorecard)[1]
+    page = Page(path.read_text(encoding="utf-8"))
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert page.links == []
+    assert "url(" not in path.read_text() and "@import" not in path.read_text()
+    assert page.tags.count("polyline") == 2 + len(session.scorecard.prices)
+    assert f"{summary.equity_end:,f} USDT" in page.text
+    for seat in summary.seats:
+        assert seat.voter in page.text
+    assert "6 of 6 seats were filled by rules" in page.text
+    assert page.text.count("(stand-in)") == 6
+
+
+def test_a_run_without_anything_has_a_page(tmp_path):
+    path = write_report(tmp_path, a_summary(a_scorecard()), a_scorecard())[1]
+    assert "no bar" in path.read_text()
+
+
+def test_what_others_wrote_is_text_on_the_page(tmp_path):
+    summary = replace(
+        a_summary(a_scorecard()),
+        market="<script>alert(1)</script>",
+        seats=(a_seat("<img src=x>", stand_in=False),),
+    )
+    page = Page(write_report(tmp_path, summary, a_scorecard())[1].read_text())
+    assert not {"script", "img"} & set(page.tags)
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_the_numbers_as_json(replayed, tmp_path):
+    session, summary = replayed
+    told = json.loads(write_report(tmp_path, summary, session.scorecard)[0].read_bytes())
+    assert told["equity_end"] == str(summary.equity_end)
+    assert told["bars"] == summary.bars == session.scorecard.bars
+    assert [seat["stand_in"] for seat in told["seats"]] == [True] * 6
+    assert told["first_bar"].endswith("Z")
+
+
+@pytest.mark.req("S1-224")
+def test_the_tables_for_other_tools(tmp_path):
+    card = a_scorecard()
+    for index, equity in enumerate([1000, 900, 1100]):
+        card.see(a_bar(index), Decimal(equity))
+    card.fill(a_fill(Side.SELL, "0.00001", "100000"), Decimal(1))
+    card.close(a_trade("-1.5"))
+    card.close(a_trade(None))
+    write_report(tmp_path, a_summary(card), card)
+
+    def rows(name):
+        return list(csv.DictReader((tmp_path / name).read_text().splitlines()))
+
+    assert [(r["equity"], r["drawdown"]) for r in rows("equity.csv")] == [
+        ("1000.0", "0.000000"),
+        ("900.0", "0.100000"),
+        ("1100.0", "0.000000"),
+    ]
+    (fill,) = rows("fills.csv")
+    assert fill["at"] == "2026-01-05T00:00:00+00:00"
+    assert (fill["symbol"], fill["side"], fill["quantity"]) == (BTC, "sell", "0.00001")
+    assert [trade["pnl"] for trade in rows("trades.csv")] == ["-1.5", ""]
+
+
+@pytest.mark.req("S1-210", "S1-225")
+def test_the_page_tells_confidence_from_luck(tmp_path):
+    card = a_scorecard()
+    for index, close in enumerate(["100", "101", "100"]):
+        card.see(a_bar(index, close), Decimal(1000))
+        sure, unsure = a_vote(confidence=0.85), a_vote(confidence=0.55, voter="grok")
+        card.count(a_sighting(a_bar(index, close)), a_deliberation(sure, unsure))
+    page = Page(write_report(tmp_path, a_summary(card), card)[1].read_text())
+    assert [cell.low for cell in a_summary(card).deciles] == [0.5, 0.8]
+    assert "0.8 to 0.9" in page.text

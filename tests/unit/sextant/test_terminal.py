@@ -1,0 +1,137 @@
+"""The live view."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from risk.breaker import TradingState
+from risk.objection import Objection
+from sextant.cycle import Approved, Vetoed
+from sextant.terminal import ballot_row, render, ruling_in_words
+from tests.builders_evaluation import START, a_replay, a_vote, an_abstention
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """A session that has decided a hundred times and more with six stand-ins."""
+    return a_replay(tmp_path_factory.mktemp("view"), bars=1_200)[0]
+
+
+def seen(session, *, width=100):
+    text = StringIO()
+    shown = render(
+        session,
+        title="Sextant, rehearsal on synthetic:7",
+        now=START + timedelta(hours=7),
+        model_costs_usd=Decimal("1234.5"),
+    )
+    Console(file=text, width=width).print(shown)
+    return text.getvalue()
+
+
+@pytest.mark.req("S1-211")
+def test_the_view_fits_a_window_of_100_by_40(session):
+    lines = seen(session).splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 100
+    assert "…" not in "".join(lines)
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_every_stand_in_says_so_at_any_width(session, width):
+    shown = seen(session, width=width)
+    assert shown.count("(stand-in)") == 6
+    assert "…" not in shown
+
+
+@pytest.mark.req("S1-211", "S1-212")
+def test_what_an_owner_looks_for_stands_first(session):
+    lines = seen(session).splitlines()
+    assert lines[0].startswith("Sextant, rehearsal on synthetic:7   2026-01-05 07:00:00 UTC")
+    assert lines[0].endswith("bar 1,200")
+    assert lines[1].startswith("risk ")
+    equity = session.book.account(START + timedelta(hours=7)).equity
+    assert equity is None or f"equity {equity:,f} USDT" in lines[2]
+    assert "models 1,234.5000 USD" in lines[3]
+
+
+def test_every_symbol_of_a_desk_is_decided_in_sight(session):
+    shown = seen(session)
+    for _, symbol in session.decisions:
+        assert f"{symbol} at " in shown
+
+
+def test_a_session_before_its_first_bar_has_a_view(session):
+    empty = SimpleNamespace(
+        book=SimpleNamespace(account=session.book.account, state=session.book.state),
+        scorecard=type(session.scorecard)(horizon=1, hold_band=0.1),
+        decisions={},
+    )
+    assert "none closed yet" in seen(empty)
+
+
+def test_a_halt_cannot_be_overlooked(session):
+    state = replace(
+        session.book.state,
+        trading=TradingState.HALTED,
+        reason="drawdown_limit",
+        halted_until=START,
+        loss_streak=6,
+    )
+    halted = SimpleNamespace(
+        book=SimpleNamespace(account=session.book.account, state=state),
+        scorecard=session.scorecard,
+        decisions={},
+    )
+    said = "risk halted: drawdown_limit until 2026-01-05 00:00, 6 losses in a row"
+    assert seen(halted).splitlines()[1] == said
+
+
+@pytest.mark.parametrize(
+    ("ballot", "row"),
+    [
+        pytest.param(
+            a_vote(stand_in=True),
+            ["gpt", "ema_cross (stand-in)", "long", "0.60", "said so"],
+            id="a stand-in's vote",
+        ),
+        pytest.param(a_vote(), ["gpt", "gpt-x", "long", "0.60", "said so"], id="a model's vote"),
+        pytest.param(
+            an_abstention(), ["gpt", "gpt-x", "abstains", "", "late: 30 s"], id="an abstention"
+        ),
+    ],
+)
+def test_a_ballot_in_words(ballot, row):
+    assert [str(cell) for cell in ballot_row(ballot)] == row
+
+
+OBJECTION = Objection(rule="leverage", observed="6", limit="5", unit="x equity")
+
+
+@pytest.mark.req("S1-210")
+@pytest.mark.parametrize(
+    ("ruling", "text"),
+    [
+        pytest.param(None, "no order wished", id="none"),
+        pytest.param(
+            Approved(quantity=Decimal("-1500.5"), reductions=()), "approved -1,500.5", id="approved"
+        ),
+        pytest.param(
+            Approved(quantity=Decimal(1), reductions=(OBJECTION,)),
+            "approved +1, cut by leverage",
+            id="reduced",
+        ),
+        pytest.param(
+            Vetoed(objections=(OBJECTION, replace(OBJECTION, rule="exposure"))),
+            "vetoed: leverage: 6 against 5 x equity; exposure: 6 against 5 x equity",
+            id="vetoed, with every objection",
+        ),
+    ],
+)
+def test_a_ruling_in_words(ruling, text):
+    assert ruling_in_words(ruling) == text
