@@ -27,7 +27,7 @@ from data.snapshot import Snapshot
 
 _SYSTEM = "voters/system"
 _SYSTEM_VARIABLES = ("schema",)
-_SEAT_VARIABLES = ("facts", "symbol", "timeframe")
+SEAT_VARIABLES = ("facts", "symbol", "timeframe")
 _DETAIL = 300  # characters
 
 Heard: TypeAlias = tuple[Ballot, RecordedAnswer | None]
@@ -62,7 +62,7 @@ class Interview:
             BadPrompt: a seat's prompt is missing, or wants what no seat is given.
         """
         for seat in seats:
-            self._prompts.require(seat.prompt, _SEAT_VARIABLES)
+            self._prompts.require(seat.prompt, SEAT_VARIABLES)
 
     async def ask(
         self, seats: Sequence[ModelSeat], snapshot: Snapshot, briefing: Briefing

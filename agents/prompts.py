@@ -8,10 +8,12 @@ from pathlib import Path
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
+from data.faults import Refused
+
 _VERSION_DIGITS = 12
 
 
-class BadPrompt(Exception):
+class BadPrompt(Refused):
     """A prompt that is missing, cannot be parsed, or wants what nobody gives it."""
 
 

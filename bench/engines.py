@@ -79,6 +79,7 @@ def present() -> list[Engine]:
     return [
         Engine(name=YARDSTICK, fill=Fill.OPEN, command=lambda bars, _: reference(bars, Fill.OPEN)),
         Engine(name=OURS, fill=Fill.OPEN, command=_ours),
+        Engine(name=f"{OURS} --all-records", fill=Fill.OPEN, command=_ours_recording),
         *peers,
     ]
 
@@ -100,3 +101,7 @@ def _is_there(peer: Peer) -> bool:
 
 def _ours(bars: Bars, scratch: Path) -> list[str | Path]:
     return [sys.executable, "-m", "bench.probes.replay", bars.csv, scratch]
+
+
+def _ours_recording(bars: Bars, scratch: Path) -> list[str | Path]:
+    return [*_ours(bars, scratch), "--all-records"]

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -18,7 +18,11 @@ from data.utc import require_utc
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)  # weeks open on Mondays
+_ZERO, _INFINITY = Decimal(0), Decimal("Infinity")
+OHLCV: TypeAlias = tuple[float, float, float, float, float]
+_Row: TypeAlias = tuple[float, OHLCV]  # when the bar closed, and its numbers
 _COLUMNS = 6
+_LEAST_SPARE = 64  # rows of a block beyond its history's capacity
 _ROW = struct.Struct(f"={_COLUMNS}d")
 
 
@@ -87,23 +91,32 @@ class Bar:
 
     def __post_init__(self) -> None:
         require_utc(self.closed_at)
-        # A comparison with NaN raises InvalidOperation in Decimal, so finiteness is asked first;
-        # low above zero and high finite bound the four prices.
-        if not (self.low.is_finite() and self.high.is_finite() and self.volume.is_finite()):
-            raise MalformedBar(f"{self.symbol} {self.closed_at}: a number is not finite")
-        if not (self.open.is_finite() and self.close.is_finite()):
-            raise MalformedBar(f"{self.symbol} {self.closed_at}: a price is not finite")
+        low, high = self.low, self.high
+        try:
+            is_sound = (
+                _ZERO < low <= self.open <= high < _INFINITY
+                and low <= self.close <= high
+                and _ZERO <= self.volume < _INFINITY
+            )
+        except InvalidOperation:  # what a comparison with NaN raises
+            is_sound = False
+        if not is_sound:
+            raise MalformedBar(f"{self.symbol} {self.closed_at}: {self._defect()}")
+
+    def _defect(self) -> str:
+        numbers = (self.open, self.high, self.low, self.close, self.volume)
+        if not all(number.is_finite() for number in numbers):
+            return "a number is not finite"
         if self.low <= 0 or self.volume < 0:
-            raise MalformedBar(f"{self.symbol} {self.closed_at}: price or volume below zero")
-        if not (self.low <= self.open <= self.high and self.low <= self.close <= self.high):
-            raise MalformedBar(f"{self.symbol} {self.closed_at}: prices outside [low, high]")
+            return "price or volume below zero"
+        return "prices outside [low, high]"
 
     @property
     def opened_at(self) -> datetime:
         return self.closed_at - self.timeframe.delta
 
     @property
-    def ohlcv(self) -> tuple[float, float, float, float, float]:
+    def ohlcv(self) -> OHLCV:
         """The five numbers as floats, for what is estimated."""
         return (
             float(self.open),
@@ -170,22 +183,57 @@ class Resampler:
         return (longer,)
 
 
-@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of a closing time and five numbers: as they came, and as an array once one is asked for.
+
+    Rows are packed into bytes, which is several times faster than assigning to an array.
+    """
+
+    __slots__ = ("_array", "_bytes", "_packed", "given")
+
+    def __init__(self, given: list[_Row], capacity: int) -> None:
+        self.given = given  # grows at its end alone, to `capacity` at most
+        self._packed = 0
+        self._bytes = bytearray(capacity * _ROW.size)
+        view = memoryview(self._bytes).toreadonly()
+        self._array: FloatArray = np.frombuffer(view, dtype=np.float64).reshape(-1, _COLUMNS)
+
+    def until(self, stop: int) -> FloatArray:
+        """Shape (capacity, 6): read-only, and good as far as `stop`."""
+        for index in range(self._packed, stop):
+            closed_at, ohlcv = self.given[index]
+            _ROW.pack_into(self._bytes, index * _ROW.size, closed_at, *ohlcv)
+        self._packed = max(self._packed, stop)
+        return self._array
+
+    def renewed(self, kept: int) -> "_Rows":
+        """A block as large that begins with the newest `kept` rows."""
+        dropped = len(self.given) - kept
+        rows = _Rows(self.given[dropped:], len(self._array))
+        rows._packed = max(self._packed - dropped, 0)
+        packed = self._bytes[dropped * _ROW.size : self._packed * _ROW.size]
+        rows._bytes[: len(packed)] = packed
+        return rows
+
+
 class BarSeries:
     """Consecutive closed bars of one timeframe as aligned arrays, oldest first, each shape (n,).
 
     `closed_at` is in seconds since 1970-01-01 UTC. The arrays are read-only views, 6 floats apart.
     """
 
-    _rows: FloatArray  # shape (capacity, 6): closed_at, open, high, low, close, volume
-    _start: int
-    _stop: int
+    __slots__ = ("_rows", "_start", "_stop")
+
+    def __init__(self, rows: _Rows, start: int, stop: int) -> None:
+        self._rows = rows
+        self._start = start
+        self._stop = stop
 
     def __len__(self) -> int:
         return self._stop - self._start
 
     def _column(self, column: int) -> FloatArray:
-        return self._rows[self._start : self._stop, column]
+        return self._rows.until(self._stop)[self._start : self._stop, column]
 
     @property
     def closed_at(self) -> FloatArray:
@@ -218,47 +266,45 @@ class BarSeries:
     @classmethod
     def of(cls, bars: Iterable[Bar]) -> "BarSeries":
         """A series of its own out of bars in order."""
-        return cls.of_rows([(seconds(bar.closed_at), *bar.ohlcv) for bar in bars])
+        return cls._of([(seconds(bar.closed_at), bar.ohlcv) for bar in bars])
 
     @classmethod
     def of_rows(cls, rows: npt.ArrayLike) -> "BarSeries":
         """A series of its own out of (closed_at, open, high, low, close, volume), in order."""
-        copied = np.array(rows, dtype=np.float64).reshape(-1, _COLUMNS)
-        copied.flags.writeable = False
-        return cls(copied, 0, len(copied))
+        table = np.array(rows, dtype=np.float64).reshape(-1, _COLUMNS).tolist()
+        return cls._of([(row[0], (row[1], row[2], row[3], row[4], row[5])) for row in table])
+
+    @classmethod
+    def _of(cls, rows: list[_Row]) -> "BarSeries":
+        return cls(_Rows(rows, len(rows)), 0, len(rows))
 
 
 class BarHistory:
     """The newest `capacity` bars of one timeframe; `series` is an immutable view of the present.
 
-    Adding costs O(1) amortised: rows fill a block of twice the capacity, and a full block is
-    replaced by a new one, so that earlier views keep what they saw. Rows are packed into bytes,
-    which is several times faster than assigning to an array.
+    Adding costs O(1) amortised: rows fill a block of twice the capacity or more, and a full block
+    is replaced by a new one, so that earlier views keep what they saw.
     """
 
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
             raise ValueError(f"a history holds at least one bar, not {capacity}")
         self._capacity = capacity
-        self._stop = 0
-        self._renew(b"")
+        self._block = capacity + max(capacity, _LEAST_SPARE)
+        self._rows = _Rows([], self._block)
 
-    def add(self, closed_at: float, ohlcv: tuple[float, float, float, float, float]) -> None:
+    def add(self, closed_at: float, ohlcv: OHLCV) -> None:
         """Append one bar; the caller adds them in order."""
-        if self._stop == 2 * self._capacity:
-            self._stop = self._capacity - 1
-            self._renew(self._block[(self._capacity + 1) * _ROW.size :])
-        _ROW.pack_into(self._block, self._stop * _ROW.size, closed_at, *ohlcv)
-        self._stop += 1
-
-    def _renew(self, kept: bytes | bytearray) -> None:
-        self._block = bytearray(kept).ljust(2 * self._capacity * _ROW.size, b"\0")
-        view = memoryview(self._block).toreadonly()
-        self._rows = np.frombuffer(view, dtype=np.float64).reshape(-1, _COLUMNS)
+        rows = self._rows
+        if len(rows.given) == self._block:
+            rows = self._rows = rows.renewed(self._capacity - 1)
+        rows.given.append((closed_at, ohlcv))
 
     @property
     def series(self) -> BarSeries:
-        return BarSeries(self._rows, max(0, self._stop - self._capacity), self._stop)
+        rows = self._rows
+        stop = len(rows.given)
+        return BarSeries(rows, max(0, stop - self._capacity), stop)
 
 
 def seconds(at: datetime) -> float:

@@ -28,7 +28,11 @@ class TrueRange:
         self._close = close
         if before != before:
             return nan
-        return max(before, high) - min(before, low)
+        if before > high:  # a tenth of what max and min cost
+            high = before
+        if before < low:
+            low = before
+        return high - low
 
 
 class AverageTrueRange:

@@ -10,7 +10,7 @@ indicator appear together.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from math import isfinite
+from math import isfinite, nan
 from typing import Final, Literal, Protocol
 
 import numpy as np
@@ -505,16 +505,22 @@ class IndicatorBank:
 
     def __init__(self, indicators: Iterable[Indicator]) -> None:
         chosen = tuple(indicators)
-        self._names = tuple(name for indicator in chosen for name in indicator.names)
-        self._updates = tuple(indicator.start().update for indicator in chosen)
-        if twice := {name for name in self._names if self._names.count(name) > 1}:
+        names = [name for indicator in chosen for name in indicator.names]
+        if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"more than one indicator is named {', '.join(sorted(twice))}")
+        self._unknown = dict.fromkeys(names, nan)
+        steps = [(indicator.names, indicator.start().update) for indicator in chosen]
+        self._of_one = tuple((given[0], update) for given, update in steps if len(given) == 1)
+        self._of_several = tuple((given, update) for given, update in steps if len(given) > 1)
 
     def update(
         self, closed_at: float, open_: float, high: float, low: float, close: float, volume: float
     ) -> dict[str, float]:
         """Every output at this bar by name, in a dict of its own; NaN while warming up."""
-        values: list[float] = []
-        for update in self._updates:
-            values += update(closed_at, open_, high, low, close, volume)
-        return dict(zip(self._names, values, strict=True))
+        values = self._unknown.copy()  # keeps the order of the indicators
+        for name, update in self._of_one:
+            (values[name],) = update(closed_at, open_, high, low, close, volume)
+        for names, update in self._of_several:
+            several = update(closed_at, open_, high, low, close, volume)
+            values.update(zip(names, several, strict=True))
+        return values

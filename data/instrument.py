@@ -118,4 +118,5 @@ class Instrument:
 
     def is_dust(self, quantity: Decimal, price: Decimal) -> bool:
         """Whether the venue takes no order of this size: too little of it, or worth too little."""
-        return abs(quantity) < self.min_quantity or abs(quantity) * price < self.min_notional
+        size = abs(quantity)
+        return size < self.min_quantity or size * price < self.min_notional

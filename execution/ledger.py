@@ -61,6 +61,8 @@ class _Line:
     converter: "_Line | None" = None  # QUOTE/CURRENCY, where it is traded
     quantity: Decimal = _ZERO
     cost: Decimal = _ZERO  # signed as the quantity, in quote currency
+    entry: Price | None = None  # average; None while nothing is held
+    value: Decimal | None = None  # of the quantity in the account's currency, at the last valuation
     opened_at: datetime | None = None
     trade: _Trade | None = None
     price: Price | None = None
@@ -72,6 +74,36 @@ class _Line:
         if self.in_currency:
             return _ONE
         return self.converter.price if self.converter is not None else None
+
+    def revalue(self) -> Decimal | None:
+        """Set `value`, and return it; None where a price is missing."""
+        value = None
+        if self.price is not None:
+            value = EXACT.multiply(self.quantity, self.price)
+            if not self.in_currency:
+                rate = self.rate()
+                value = EXACT.multiply(value, rate) if rate is not None else None
+        self.value = value
+        return value
+
+    def position(self) -> Position | None:
+        """As it is shown; None for dust. Goes by `value`, so revalue first."""
+        entry, value = self.entry, self.value
+        mark = self.price if self.price is not None else entry
+        if self.opened_at is None or entry is None or mark is None:
+            return None
+        if self.instrument.is_dust(self.quantity, mark):
+            return None
+        if value is None:
+            value = EXACT.multiply(EXACT.multiply(self.quantity, mark), self.rate() or _ONE)
+        return Position(
+            symbol=self.instrument.symbol,
+            quantity=Quantity(self.quantity),
+            entry_price=entry,
+            mark=mark,
+            notional=Notional(value.copy_abs()),
+            opened_at=self.opened_at,
+        )
 
 
 class Ledger:
@@ -104,6 +136,7 @@ class Ledger:
         for line in self._lines.values():
             line.converter = self._converter(line.quote)
         self._held: tuple[_Line, ...] = ()
+        self._priced: tuple[_Line, ...] = ()  # those by whose prices equity is known
         self._foreign: tuple[tuple[Decimal, _Line | None], ...] = ()
         self._equity: Notional | None = None
         self._positions: Mapping[Symbol, Position] = _NO_POSITIONS
@@ -212,13 +245,14 @@ class Ledger:
         A position that no price values yet shows its entry price for its mark, or its quote
         currency for the account's. Equity is None then, so it can be closed and nothing opened.
         """
+        equity = self.equity
         if not self._positions_are_current:
             self._positions = self._shown() if self._held else _NO_POSITIONS
             self._positions_are_current = True
         return AccountState(
             as_of=as_of,
             currency=self._currency,
-            equity=None if self._is_stale(as_of) else self.equity,
+            equity=None if self._is_stale(as_of) else equity,
             cash=Notional(self._balance_of_currency),
             positions=self._positions,
             in_flight=in_flight,
@@ -320,11 +354,13 @@ class Ledger:
         )
         for line in self._held:
             line.matters = True
+            line.entry = Price((line.cost / line.quantity).copy_abs())
             if line.converter is not None:
                 line.converter.matters = True
         for _, converter in self._foreign:
             if converter is not None:
                 converter.matters = True
+        self._priced = tuple(line for line in self._lines.values() if line.matters)
         self._balance_of_currency = self._cash[self._currency]
         for symbol, line in self._lines.items():
             if line.quantity and symbol.base == self._currency:
@@ -332,17 +368,12 @@ class Ledger:
         self._equity_is_current = self._positions_are_current = False
 
     def _valued(self) -> Notional | None:
-        total = self._cash[self._currency]
+        total: Decimal | None = self._cash[self._currency]
         for line in self._held:
-            if line.price is None:
-                return None
-            value = EXACT.multiply(line.quantity, line.price)
-            if not line.in_currency:
-                rate = line.rate()
-                if rate is None:
-                    return None
-                value = EXACT.multiply(value, rate)
-            total = EXACT.add(total, value)
+            value = line.revalue()
+            total = EXACT.add(total, value) if total is not None and value is not None else None
+        if total is None:
+            return None
         for amount, converter in self._foreign:
             if converter is None or converter.price is None:
                 return None
@@ -353,28 +384,17 @@ class Ledger:
         if self._stale_after is None:
             return False
         oldest = as_of - self._stale_after
-        return any(
-            line.matters and line.priced_at is not None and line.priced_at < oldest
-            for line in self._lines.values()
-        )
+        for line in self._priced:  # noqa: SIM110 - a third of what `any` costs, every bar
+            if line.priced_at is not None and line.priced_at < oldest:
+                return True
+        return False
 
     def _shown(self) -> Mapping[Symbol, Position]:
         positions = {}
         for line in self._held:
-            entry = Price((line.cost / line.quantity).copy_abs())
-            mark = line.price if line.price is not None else entry
-            if line.opened_at is None or line.instrument.is_dust(line.quantity, mark):
-                continue
-            symbol = line.instrument.symbol
-            notional = EXACT.multiply(line.quantity.copy_abs(), mark)
-            positions[symbol] = Position(
-                symbol=symbol,
-                quantity=Quantity(line.quantity),
-                entry_price=entry,
-                mark=mark,
-                notional=Notional(EXACT.multiply(notional, line.rate() or _ONE)),
-                opened_at=line.opened_at,
-            )
+            position = line.position()
+            if position is not None:
+                positions[position.symbol] = position
         return MappingProxyType(positions)
 
 

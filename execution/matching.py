@@ -137,7 +137,7 @@ class Matching:
         if before is not None and bar.closed_at <= before.closed_at:
             return ()
         resting = self._state.resting.get(symbol)
-        if not resting or not any(_is_in_reach(w, bar) for w in resting.values()):
+        if not resting or not self._state.reach(symbol).may_concern(bar):
             self._bars[symbol] = bar
             return ()
         if before is not None and bar.opened_at < before.closed_at:
@@ -302,16 +302,6 @@ class Matching:
     def _do(self, facts: list[VenueFact], fact: VenueFact) -> None:
         self._state.apply(fact)
         facts.append(fact)
-
-
-def _is_in_reach(working: WorkingOrder, bar: Bar) -> bool:
-    """Whether the bar may concern the order: cheap, and no for most."""
-    view = working.view
-    if view.limit is not None:
-        return limit_is_passed(view.limit, best(bar, view.side), view.side)
-    if view.trigger is None or working.is_triggered:
-        return True
-    return stop_is_reached(view.trigger, worst(bar, view.side), view.side)
 
 
 def _each(

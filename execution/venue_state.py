@@ -4,19 +4,22 @@ Every change is a fact, and `VenueState.apply` is all that a fact does, so whoev
 can make the same state again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Self
 
+from data.bar import Bar
 from data.faults import Corrupt
-from data.instrument import Price, Quantity, Symbol
+from data.instrument import Price, Quantity, Side, Symbol
 from execution.fill import Fill
 from execution.order import Order, OrderStatus
 from execution.venue import OrderChanged, VenueOrder, stop_id
 from execution.venue_books import VenueBooks
 
 _NOTHING = Quantity(Decimal(0))
+_INFINITE = Price(Decimal("Infinity"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,33 @@ class WorkingOrder:
         return self.view.status.is_final
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The prices between which a bar concerns no order that rests."""
+
+    low: Price
+    high: Price
+
+    @classmethod
+    def of(cls, resting: Iterable[WorkingOrder]) -> Self:
+        """Above `low` no stop to sell and no limit to buy, below `high` the other two."""
+        low, high = Price(-_INFINITE), _INFINITE
+        for working in resting:
+            view = working.view
+            price = view.limit if view.limit is not None else view.trigger
+            if price is None or working.is_triggered:  # it fills at any price
+                return cls(low=_INFINITE, high=Price(-_INFINITE))
+            if (view.side is Side.SELL) == (view.limit is None):
+                low = max(low, price)
+            else:
+                high = min(high, price)
+        return cls(low=low, high=high)
+
+    def may_concern(self, bar: Bar) -> bool:
+        """Whether one of the orders might fill; a limit that is touched only does not."""
+        return bar.low <= self.low or bar.high >= self.high
+
+
 class VenueState:
     """Orders by client order id, those that still work by symbol too; fills; balances."""
 
@@ -67,6 +97,7 @@ class VenueState:
         self.orders: dict[str, WorkingOrder] = {}
         self.resting: dict[Symbol, dict[str, WorkingOrder]] = {}
         self._latency = latency
+        self._reach: dict[Symbol, Reach] = {}  # as far as it was asked for since the last fact
 
     def apply(self, fact: VenueFact) -> None:
         """Make `fact` so.
@@ -74,6 +105,7 @@ class VenueState:
         Raises:
             Corrupt: it concerns an order that was never placed.
         """
+        self._reach.clear()
         match fact:
             case Placed():
                 self._place(fact)
@@ -83,6 +115,14 @@ class VenueState:
                 self._fill(fact)
             case OrderChanged():
                 self._see(self._known(fact.order.client_order_id), fact.order)
+
+    def reach(self, symbol: Symbol) -> Reach:
+        """Of the orders that rest in `symbol`."""
+        reach = self._reach.get(symbol)
+        if reach is None:
+            reach = Reach.of(self.resting.get(symbol, {}).values())
+            self._reach[symbol] = reach
+        return reach
 
     def parent(self, working: WorkingOrder) -> WorkingOrder | None:
         """The entry that `working` protects, if it is a child."""

@@ -26,6 +26,7 @@ from execution.venue import OrderChanged, VenueOrder
 from execution.venue_state import Placed, VenueState
 from risk.breaker import RiskState
 from sextant.cycle import Decision
+from sextant.daemon import Daemon
 from sextant.facts import (
     BarSeen,
     DecisionFailed,
@@ -35,9 +36,10 @@ from sextant.facts import (
     codec,
     venue_codec,
 )
+from sextant.house import House, open_house
 from sextant.journal.codec import Codec
 from sextant.journal.record import GENESIS, Record, digest_of
-from sextant.settings import Settings, load_settings
+from sextant.settings import Settings, load_settings, secret
 
 ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
@@ -270,9 +272,10 @@ def _decoded(of: Codec, records: Sequence[Record]) -> list[object]:
     return [of.decode(record.topic, record.body) for record in records]
 
 
-async def what_is_left(config: Path, dsn: str | None = None) -> Left:
+async def what_is_left(config: Path) -> Left:
     """What the daemons of this configuration left; none of them may be running."""
     settings = load_settings(config)
+    dsn = secret(settings.storage.dsn_env)
     async with (
         database(dsn, settings.state_folder / "postgres") as address,
         await connect(address) as pool,
@@ -450,3 +453,10 @@ CHECKS = (
     every_start_reconciled,
     every_order_has_its_outcome,
 )
+
+
+async def ran(config: Path, bars: int) -> House:
+    """The house of a daemon that ran in this process for so many bars; it is closed by now."""
+    async with open_house(load_settings(config)) as house:
+        await Daemon(house, max_bars=bars).run(view=False)
+    return house

@@ -1,4 +1,4 @@
-"""The real replay of one file: `python -m bench.probes.replay CSV OUT`."""
+"""The real replay of one file: `python -m bench.probes.replay CSV OUT [--all-records]`."""
 
 import json
 import sys
@@ -30,16 +30,17 @@ def timed(work: Callable[P, Awaitable[None]], spent: list[float]) -> Callable[P,
     return and_timed
 
 
-def replayed(csv: Path, out: Path) -> Summary:
+def replayed(csv: Path, out: Path, *, keep_all: bool = False) -> Summary:
     """The EMA desk over `csv`, as `sextant replay` runs it."""
-    console = Console(file=StringIO())
-    return sextant.replay.run_replay(load_settings(CONFIG), [csv], out=out, console=console)
+    return sextant.replay.run_replay(
+        load_settings(CONFIG), [csv], out=out, keep_all=keep_all, console=Console(file=StringIO())
+    )
 
 
-def main(csv: str, out: str) -> None:
+def main(csv: str, out: str, *options: str) -> None:
     spent: list[float] = []
     with patch.object(sextant.replay, "drive", timed(sextant.replay.drive, spent)):
-        summary = replayed(Path(csv), Path(out))
+        summary = replayed(Path(csv), Path(out), keep_all="--all-records" in options)
     answer = {
         "equity": str(summary.equity_end),
         "buys": summary.buys,

@@ -268,9 +268,12 @@ class _Row:
         self.symbol = symbol
         self.timeframe = timeframe
         self._times_per_second = times_per_second
+        self._delta = timeframe.delta
         self._seconds = int(timeframe.delta.total_seconds())
         self._step = self._seconds * times_per_second
         self._offset = _MONDAY_SECONDS * times_per_second
+        self._due = self._offset  # the open that follows the one before, which closed then:
+        self._closed_at = datetime.fromtimestamp(_MONDAY_SECONDS, UTC)
 
     def bar(self, line: str) -> Bar:
         """The bar that `line` holds.
@@ -279,19 +282,29 @@ class _Row:
             ValueError, InvalidOperation, OverflowError, MalformedBar: it holds none.
         """
         time, open_, high, low, close, volume = line.split(",")
-        opened = int(time)
-        if (opened - self._offset) % self._step:
-            raise MalformedBar(f"no {self.timeframe} bar opens at {opened}")
         return Bar(
             symbol=self.symbol,
             timeframe=self.timeframe,
-            closed_at=datetime.fromtimestamp(opened // self._times_per_second + self._seconds, UTC),
+            closed_at=self._close_of(int(time)),
             open=Price(Decimal(open_)),
             high=Price(Decimal(high)),
             low=Price(Decimal(low)),
             close=Price(Decimal(close)),
             volume=Quantity(Decimal(volume)),
         )
+
+    def _close_of(self, opened: int) -> datetime:
+        """When the bar closes that opens then: for most, one interval after the one before."""
+        if opened == self._due:
+            closed_at = self._closed_at + self._delta
+        elif (opened - self._offset) % self._step:
+            raise MalformedBar(f"no {self.timeframe} bar opens at {opened}")
+        else:
+            seconds = opened // self._times_per_second + self._seconds
+            closed_at = datetime.fromtimestamp(seconds, UTC)
+        self._due = opened + self._step
+        self._closed_at = closed_at
+        return closed_at
 
 
 def _times_per_second(path: Path, header: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agents.council.baselines import BASELINES
+from agents.interview import SEAT_VARIABLES
 from agents.prompts import BadPrompt, PromptLibrary
 from data.faults import Fault
 from data.postgres.binaries import found
@@ -30,7 +30,7 @@ def inspect_environment(settings: Settings, config: Path) -> list[Finding]:
     return [
         Finding(severity="ok", text=f"{config}: every key is known and in range"),
         _market(settings, config),
-        *_seats(settings, config),
+        *_seats(settings),
         _prompts(settings, config),
         *_limits(settings, config),
         _database(settings),
@@ -48,16 +48,9 @@ def _market(settings: Settings, config: Path) -> Finding:
     )
 
 
-def _seats(settings: Settings, config: Path) -> Iterator[Finding]:
-    for index, seat in enumerate(settings.seat):
-        if seat.stand_in not in BASELINES:
-            allowed = ", ".join(sorted(BASELINES))
-            yield Finding(
-                severity="error",
-                text=f"{config}: seat.{index}.stand_in: no baseline {seat.stand_in!r}; "
-                f"allowed: {allowed}",
-            )
-        elif secret(seat.needs):
+def _seats(settings: Settings) -> Iterator[Finding]:
+    for seat in settings.seat:
+        if secret(seat.needs):
             yield Finding(
                 severity="ok", text=f"seat {seat.voter}: {seat.model}, {seat.needs} is set"
             )
@@ -78,15 +71,10 @@ def _prompts(settings: Settings, config: Path) -> Finding:
     folder = PROJECT / settings.panel.prompts
     try:
         library = PromptLibrary(folder)
-        missing = sorted({s.prompt for s in settings.seat} - set(library.versions))
+        for prompt in sorted({seat.prompt for seat in settings.seat}):
+            library.require(prompt, SEAT_VARIABLES)
     except (BadPrompt, OSError) as error:
         return Finding(severity="error", text=f"{config}: panel.prompts: {error}")
-    if missing:
-        known = ", ".join(sorted(library.versions))
-        return Finding(
-            severity="error",
-            text=f"{config}: seat.prompt: {folder} has no {', '.join(missing)}; it has: {known}",
-        )
     return Finding(severity="ok", text=f"prompts: {len(library.versions)} in {folder}")
 
 

@@ -67,6 +67,7 @@ def _seats(summary: Summary) -> Table:
         title="Votes, as shares of each seat's ballots",
         title_justify="left",
         box=None,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     for seat in summary.seats:

@@ -1,0 +1,91 @@
+"""Restarted, a daemon goes on where it was."""
+
+from decimal import Decimal
+
+import pytest
+
+from execution.order import Submitting
+from risk.breaker import Halt, TradingState
+from sextant.cycle import Decision
+from sextant.facts import RunStarted
+from sextant.house import open_house
+from sextant.settings import load_settings
+from tests.builders_daemon import EAGER, a_config, flaws, ran, what_is_left
+
+pytestmark = pytest.mark.xdist_group("daemon")
+
+
+@pytest.fixture(autouse=True)
+def configured(monkeypatch, postgres):
+    """A database of the test's own is the configured one."""
+    monkeypatch.setenv("SEXTANT_DATABASE_URL", postgres)
+
+
+@pytest.mark.req("S1-76")
+async def test_the_account_is_what_it_was(tmp_path):
+    config = a_config(tmp_path)
+    before = (await ran(config, 300)).session.book
+    async with open_house(load_settings(config)) as house:
+        after, now = house.session.book, house.clock.now()
+        assert after.ledger.equity == before.ledger.equity
+        assert after.ledger.balances == before.ledger.balances
+        assert after.ledger.fees == before.ledger.fees
+        assert after.state == before.state
+        assert after.engine.plans == before.engine.plans
+        assert {o.client_order_id: o.order for o in after.engine.orders} == {
+            o.client_order_id: o.order for o in before.engine.orders
+        }
+        assert after.account(now).positions == before.account(now).positions
+    assert before.state.loss_streak > 0
+    assert before.ledger.equity != Decimal(10_000)
+
+
+async def test_runs_that_end_between_the_symbols_of_a_minute_leave_no_gap(tmp_path):
+    config = a_config(tmp_path)
+    for bars in (31, 32, 33, 1, 1):
+        await ran(config, bars)
+    left = await what_is_left(config)
+    assert flaws(left) == []
+    assert [run.resumed for run in left.of(RunStarted)] == [False, True, True, True, True]
+
+
+async def test_what_models_cost_today_counts_against_today(tmp_path):
+    config = a_config(tmp_path, "")  # the council, whose decisions have costs
+    async with open_house(load_settings(config)) as house:
+        await _spend(house, "0.07")
+    async with open_house(load_settings(config)) as house:
+        assert house.seats.budget.spent == Decimal("0.07")
+
+
+async def _spend(house, usd):
+    """Have a decision cost so much."""
+    with house.seats.budget.purse().reserve(Decimal("0.2")) as call:
+        call.settle(Decimal(usd))
+    house.clock.go()
+    async for bar in house.feed.events():
+        await house.bars.put([bar])
+        for desk, snapshot in await house.session.take(bar):
+            await house.session.decide(desk, snapshot)
+        return
+
+
+@pytest.mark.req("S1-100")
+async def test_a_halt_holds_over_a_restart(tmp_path):
+    config = a_config(tmp_path)
+    async with open_house(load_settings(config)) as house:
+        book = house.session.book
+        book._advance(Halt(by="somebody", why="to see", at=house.clock.now()))
+    resumed = await ran(config, 60)
+    assert resumed.session.book.state.trading is TradingState.HALTED
+    left = await what_is_left(config)
+    assert not left.of(Submitting)
+    assert any(d.intent is not None for d in left.of(Decision))
+
+
+async def test_a_desk_added_later_begins_with_a_past(tmp_path):
+    one = EAGER[: EAGER.rindex("[[desk]]")]
+    await ran(a_config(tmp_path, one, name="one"), 60)
+    config = a_config(tmp_path, name="two")
+    await ran(config, 60)
+    decided = {(d.strategy_id, d.symbol) for d in (await what_is_left(config)).of(Decision)}
+    assert decided == {("chance-btc", "BTC/USDT"), ("chance-xrp", "XRP/USDT")}

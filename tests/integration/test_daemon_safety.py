@@ -1,0 +1,276 @@
+"""Every safety function has a production caller: the real daemon runs, and they are counted.
+
+The list is not written down: it is every public function and method of the modules that keep the
+account safe. One that no run reaches has to be named here, with the reason.
+"""
+
+import contextlib
+import importlib
+import inspect
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import CodeType
+
+import asyncpg
+import pytest
+
+from agents.vote import Abstention, AbstentionReason
+from data.bar import Timeframe
+from data.feed import FeedInterrupted, MarketEvent, MarketFeed
+from data.instrument import Symbol
+from execution.venues.paper import PaperVenue
+from risk import rules
+from risk.approval import Rejection
+from sextant.cycle import Decision
+from sextant.daemon import Daemon
+from sextant.facts import GapSeen, ModelCosts
+from sextant.house import open_house
+from sextant.settings import load_settings
+from tests.builders_daemon import EAGER, a_config, flaws, ran, what_is_left
+from tests.builders_models import a_vote_text, hangs_up, openai_reply, sends, serving
+
+pytestmark = pytest.mark.xdist_group("daemon")
+
+BARS = 500
+KEEPERS = (
+    "agents.council.consensus",
+    "agents.interview",
+    "agents.llm.budget",
+    "agents.panel",
+    "data.quality",
+    "data.snapshot",
+    "execution.engine",
+    "execution.ledger",
+    "execution.protection",
+    "execution.reconcile",
+    "execution.venues.paper",
+    "risk.approval",
+    "risk.breaker",
+    "risk.case",
+    "risk.rules",
+    "risk.size_rules",
+    "risk.sizing",
+    "sextant.book",
+    "sextant.desk",
+    "sextant.recovery",
+    "sextant.session",
+)
+NOT_IN_EVERY_RUN = {
+    "data.quality.BarInspector.stale": "the made-up market is never silent; a live feed calls it",
+    "data.quality.staleness": "the made-up market is never silent; a live feed calls it",
+    "data.quality.inspect": "for whole recordings",
+    "execution.engine.Engine.take_outcome": "for audits",
+    "execution.engine.Engine.working": "for tests of the engine",
+    "execution.ledger.Ledger.cash": "for tests of the identities",
+    "execution.ledger.Ledger.cost": "for tests of the identities",
+    "execution.ledger.Ledger.fees": "for tests of the identities",
+    "execution.ledger.Ledger.realised": "for tests of the identities",
+    "execution.venues.paper.PaperVenue.name": "for people",
+    "sextant.session.Session.work_off": "for replays",
+}
+
+# Beside the two desks of chance the council. One of its seats has a model that votes, one a model
+# that hangs up, the others nobody. Little of a bar may be filled, so that entries and exits take
+# several bars, and stops have to follow.
+COUNCIL = """
+    [paper_venue]
+    participation = 0.0006
+
+    [[desk]]
+    strategy_id = "council"
+    instruments = ["XRP/BTC"]
+    timeframe = "1m"
+    overlays = ["5m", "1h"]
+    [desk.strategy]
+    kind = "council"
+    quorum = 4
+    majority = 4
+    reward = 3.0
+    [desk.strategy.exits]
+    trending_bull = { stop_atr = 12, stop_scale = 1.2, target_scale = 2.0 }
+    trending_bear = { stop_atr = 12, stop_scale = 1.2, target_scale = 2.0 }
+    ranging = { stop_atr = 15, stop_scale = 0.8, target_scale = 1.5 }
+    volatile_bull = { stop_atr = 12, stop_scale = 1.5, target_scale = 2.5 }
+    volatile_bear = { stop_atr = 12, stop_scale = 1.5, target_scale = 2.5 }
+    choppy = { stop_atr = 12, stop_scale = 1.0, target_scale = 1.0 }
+    breakout_potential = { stop_atr = 12, stop_scale = 1.0, target_scale = 3.0 }
+    unknown = { stop_atr = 12, stop_scale = 1.0, target_scale = 1.0 }
+"""
+SEAT = """
+    [[seat]]
+    voter = "{voter}"
+    vendor = "openai"
+    model = "test"
+    base_url = "{base_url}/v1"
+    api_key_env = "{key}"
+    prompt = "voters/trend"
+    stand_in = "hold"
+    price_in = "1.00"
+    price_out = "5.00"
+    max_tokens = 500
+"""
+
+
+def a_house_with_models(folder: Path, *base_urls: str) -> Path:
+    """A configuration with a seat for each of these vendors, and two that nobody fills."""
+    keys = [*("VENDOR_KEY" for _ in base_urls), "UNSET_KEY", "UNSET_KEY"]
+    seats = [
+        SEAT.format(voter=f"seat-{n}", base_url=url, key=key)
+        for n, (url, key) in enumerate(zip((*base_urls, "http://x", "http://x"), keys, strict=True))
+    ]
+    return a_config(folder, 'mode = "paper"\n' + EAGER + COUNCIL + "".join(seats))
+
+
+class GappedFeed:
+    """A feed that tells of a hole before its first bar."""
+
+    def __init__(self, feed: MarketFeed, gap: FeedInterrupted) -> None:
+        self._feed = feed
+        self._gap = gap
+
+    async def events(self) -> AsyncIterator[MarketEvent]:
+        yield self._gap
+        async for event in self._feed.events():
+            yield event
+
+
+@contextlib.contextmanager
+def calls_noted() -> Iterator[set[CodeType]]:
+    """The code of every function that this thread calls in the block."""
+    called: set[CodeType] = set()
+
+    def note(frame, event, _):
+        if event == "call":
+            called.add(frame.f_code)
+
+    sys.setprofile(note)
+    try:
+        yield called
+    finally:
+        sys.setprofile(None)
+
+
+def safety_functions() -> Iterator[tuple[str, CodeType]]:
+    """Every public function and method that the modules of `KEEPERS` define."""
+    for module in map(importlib.import_module, KEEPERS):
+        for name, thing in vars(module).items():
+            if name.startswith("_") or getattr(thing, "__module__", "") != module.__name__:
+                continue
+            if inspect.isfunction(thing):
+                yield f"{module.__name__}.{name}", thing.__code__
+            elif inspect.isclass(thing) and not issubclass(thing, Exception):
+                yield from _methods(f"{module.__name__}.{name}", thing)
+
+
+def _methods(prefix: str, owner: type) -> Iterator[tuple[str, CodeType]]:
+    for name, member in vars(owner).items():
+        work = getattr(member, "fget", None) or getattr(member, "__func__", member)
+        if not name.startswith("_") and inspect.isfunction(work):
+            yield f"{prefix}.{name}", inspect.unwrap(work).__code__
+
+
+@pytest.fixture(autouse=True)
+def configured(monkeypatch, postgres):
+    """A database of the test's own is the configured one; one key is set."""
+    monkeypatch.setenv("SEXTANT_DATABASE_URL", postgres)
+    monkeypatch.setenv("VENDOR_KEY", "sk-test-1234567890")
+    monkeypatch.delenv("UNSET_KEY", raising=False)
+
+
+@pytest.mark.req("S0-19", "S1-15", "S1-16")
+async def test_five_hundred_bars_call_every_safety_function(tmp_path):
+    votes = sends(openai_reply(a_vote_text(symbol="XRP/BTC", direction="hold")))
+    async with serving(votes) as (_, voting), serving(hangs_up) as (_, dead):
+        config = a_house_with_models(tmp_path, voting, dead)
+        with calls_noted() as called:
+            async with open_house(load_settings(config)) as house:
+                gap = FeedInterrupted(
+                    symbol=Symbol("BTC/USDT"),
+                    timeframe=Timeframe.M1,
+                    since=house.clock.now(),
+                    until=house.clock.now(),
+                    reason="to see",
+                )
+                gapped = replace(house, feed=GappedFeed(house.feed, gap))
+                await Daemon(gapped, max_bars=BARS).run(view=False)
+            await ran(config, 3)  # a start with a past behind it
+    silent = {name for name, code in safety_functions() if code not in called}
+    assert silent == NOT_IN_EVERY_RUN.keys()
+    left = await what_is_left(config)
+    assert flaws(left) == []
+    assert left.of(GapSeen)
+    _require_everybody_was_heard(left)
+
+
+def _require_everybody_was_heard(left):
+    """Each desk has decided; each seat of the council has voted or said why not; costs count."""
+    decisions = left.of(Decision)
+    assert {d.strategy_id for d in decisions} == {"chance-btc", "chance-xrp", "council"}
+    councils = [d for d in decisions if d.strategy_id == "council"]
+    assert all(len(d.ballots) == 4 and d.reports for d in councils)
+    reasons = Counter(b.reason for d in councils for b in d.ballots if isinstance(b, Abstention))
+    assert reasons[AbstentionReason.EMPTY_SEAT] == 2 * len(councils)
+    assert reasons[AbstentionReason.UNREACHABLE] + reasons[AbstentionReason.LOST] == len(councils)
+    assert left.of(ModelCosts)[-1].spent_today_usd > 0
+    assert left.of(Rejection)
+
+
+def test_the_list_of_safety_functions_makes_itself(monkeypatch):
+    listed = dict(safety_functions())
+    judged_by = {rule.__code__ for rule in (*rules.RULES_FOR_ENTRIES, *rules.RULES_FOR_REDUCTIONS)}
+    assert judged_by <= set(listed.values())
+    takes_a_case = {
+        code
+        for name, code in listed.items()
+        if name.startswith(("risk.rules.", "risk.size_rules."))
+        and code.co_varnames[: code.co_argcount] == ("case",)
+    }
+    assert takes_a_case == judged_by  # no rule is written and then not asked
+    assert listed.keys() >= NOT_IN_EVERY_RUN.keys()
+
+    def brand_new_rule(case): ...
+
+    brand_new_rule.__module__ = rules.__name__
+    monkeypatch.setattr(rules, "brand_new_rule", brand_new_rule, raising=False)
+    assert dict(safety_functions()).keys() - listed.keys() == {"risk.rules.brand_new_rule"}
+
+
+@pytest.mark.req("S0-19")
+async def test_every_order_is_durable_with_its_risk_state_before_it_is_sent(
+    tmp_path, monkeypatch, postgres
+):
+    """Asked of the database itself, at the moment of sending."""
+    durable = []
+    submit = PaperVenue.submit
+
+    async def watched(venue, order):
+        topics = await _topics_naming(postgres, order.intent.intent_id)
+        durable.append((order.intent.intent_id, topics))
+        await submit(venue, order)
+        assert "placed" in await _topics_naming(postgres, order.intent.intent_id)
+
+    monkeypatch.setattr(PaperVenue, "submit", watched)
+    await ran(a_config(tmp_path), 150)
+    assert len(durable) > 10
+    assert len({intent for intent, _ in durable}) == len(durable)
+    for _, topics in durable:
+        assert {"order_intent", "risk_state"} <= topics
+        assert not {"placed", "execution"} & topics
+
+
+async def _topics_naming(dsn, intent_id):
+    """What is durable about an order; `risk_state` if one was before it."""
+    connection = await asyncpg.connect(dsn)
+    rows = await connection.fetch(
+        "SELECT topic, seq FROM journal WHERE strpos(body, $1) > 0", intent_id
+    )
+    states = await connection.fetchval("SELECT min(seq) FROM journal WHERE topic = 'risk_state'")
+    await connection.close()
+    topics = {row["topic"] for row in rows}
+    written = [row["seq"] for row in rows if row["topic"] == "order_intent"]
+    return topics | (
+        {"risk_state"} if states is not None and written and states < written[0] else set()
+    )
