@@ -144,6 +144,11 @@ def main() -> None:
     except Fault as fault:
         _say(f"sextant: {fault}")
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _say(f"sextant: {error.filename}: {error.strerror}")
+        sys.exit(1)
     except ExceptionGroup as group:
         faults, rest = group.split(Fault)
         if rest is not None or faults is None:

@@ -1,0 +1,147 @@
+"""What a person at the command line is told, in a process of its own as a person starts it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REHEARSAL = ROOT / "config" / "rehearsal.toml"
+HEADER = "ts,open,high,low,close,volume\n"
+
+
+def sextant(*arguments, **environment):
+    """Run the program; returns its exit code and all that it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sextant", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def a_config(folder, text):
+    path = folder / "mine.toml"
+    path.write_text(f'extends = "{REHEARSAL}"\n{text}')
+    return path
+
+
+@pytest.mark.parametrize("verb", ["run", "replay", "audit", "check"])
+def test_every_verb_has_help(verb):
+    code, said = sextant(verb, "--help")
+    assert code == 0
+    assert "--config" in said
+
+
+def test_the_program_alone_shows_its_verbs():
+    _, said = sextant()
+    for verb in ("run", "replay", "audit", "check"):
+        assert verb in said
+
+
+@pytest.mark.req("S1-13")
+def test_check_finds_the_rehearsal_in_order_and_names_the_stand_ins():
+    code, said = sextant("check", "--config", REHEARSAL, OPENAI_API_KEY="")
+    assert code == 0
+    assert "seat gpt: OPENAI_API_KEY is not set; the baseline 'ema_cross' stands in" in said
+
+
+def test_check_tells_a_key_that_is_set_without_showing_it():
+    code, said = sextant("check", "--config", REHEARSAL, OPENAI_API_KEY="sk-secret-value")
+    assert code == 0
+    assert "OPENAI_API_KEY is set" in said
+    assert "sk-secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("[risk]\nmax_drawdwn = 0.2\n", "risk.max_drawdwn: no such key", id="a typo"),
+        pytest.param("[panel]\ndeadline_s = -1\n", "panel.deadline_s", id="out of range"),
+        pytest.param("[risk\n", "not TOML", id="not TOML"),
+        pytest.param(
+            '[market]\nsource = "kraken"\ntimeframe = "1m"\n', "kraken", id="no such market"
+        ),
+        pytest.param(
+            '[market]\nsource = "moon"\ntimeframe = "1m"\n', "market", id="no such source"
+        ),
+    ],
+)
+def test_a_bad_configuration_is_said_in_words(tmp_path, text, told):
+    code, said = sextant("check", "--config", a_config(tmp_path, text))
+    assert code != 0
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_a_missing_configuration_is_said_in_words():
+    code, said = sextant("run", "--config", "nowhere.toml")
+    assert code == 2
+    assert "nowhere.toml: cannot be read" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        pytest.param("BTCUSDT_1m.csv", "", "empty", id="empty"),
+        pytest.param("BTCUSDT_1m.csv", "a,b\n1,2\n", "header", id="another header"),
+        pytest.param("BTCUSDT_1m.csv.gz", HEADER, "gzip", id="not gzip"),
+        pytest.param(
+            "bars.csv", HEADER, "its name tells no symbol", id="a name that tells nothing"
+        ),
+        pytest.param("DOGEUSDT_1m.csv", HEADER, "DOGE/USDT", id="a pair that is not traded"),
+        pytest.param("BTCUSDT_5m.csv", HEADER, "5m", id="another timeframe"),
+        pytest.param("BTCUSDT_1m.csv", HEADER, "no bar", id="no bar at all"),
+    ],
+)
+def test_a_file_that_cannot_be_replayed_is_said_in_words(tmp_path, name, content, told):
+    (tmp_path / name).write_text(content)
+    code, said = sextant(
+        "replay", tmp_path / name, "--config", REHEARSAL, "--out", tmp_path / "out"
+    )
+    assert code == 1
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_a_file_that_is_not_there_is_said_in_words(tmp_path):
+    code, said = sextant("replay", tmp_path / "BTCUSDT_1m.csv", "--config", REHEARSAL)
+    assert code == 1
+    assert "BTCUSDT_1m.csv: No such file" in said
+    assert "Traceback" not in said
+
+
+def test_a_replay_leaves_a_report_and_a_journal_that_can_be_audited(tmp_path):
+    rows = [
+        f"{1_700_000_040 + 60 * i},{100 + i % 7},{108 + i % 7},99,{101 + i % 7},5\n"
+        for i in range(300)
+    ]
+    (tmp_path / "BTCUSDT_1m.csv").write_text(HEADER + "".join(rows))
+    out = tmp_path / "out"
+    code, said = sextant(
+        "replay", tmp_path / "BTCUSDT_1m.csv", "--config", REHEARSAL, "--out", out, "--all-records"
+    )
+    assert code == 0, said
+    assert {"report.html", "report.json", "journal.jsonl"} <= {p.name for p in out.iterdir()}
+    code, said = sextant("audit", "--journal", out / "journal.jsonl")
+    assert code == 0, said
+    assert "sound" in said
+
+
+def test_an_audit_finds_a_journal_that_was_touched(tmp_path):
+    rows = [f"{1_700_000_040 + 60 * i},100,101,99,100,5\n" for i in range(120)]
+    (tmp_path / "BTCUSDT_1m.csv").write_text(HEADER + "".join(rows))
+    out = tmp_path / "out"
+    sextant(
+        "replay", tmp_path / "BTCUSDT_1m.csv", "--config", REHEARSAL, "--out", out, "--all-records"
+    )
+    journal = out / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"close":"100"', '"close":"101"', 1))
+    code, said = sextant("audit", "--journal", journal)
+    assert code == 1
+    assert "Traceback" not in said
