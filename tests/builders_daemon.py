@@ -8,9 +8,9 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -360,20 +360,39 @@ def cash_positions_and_fees_add_up(left: Left) -> Iterator[str]:
 
 
 def every_position_has_its_stop(left: Left) -> Iterator[str]:
-    """Working stops at the venue for exactly the size of each position that is not dust."""
+    """Working stops at the venue for exactly the size of each position that is not dust.
+
+    Where an exit at market works too, the two together cover at least the position.
+    """
     for symbol, instrument in left.settings.instruments.items():
         held, mark = left.ledger.held(symbol), left.ledger.last_mark(symbol)
         if not held or mark is None or instrument.is_dust(held, mark.price):
             continue
-        stops = sum((order.quantity - order.filled for order in stops_of(left, symbol)), Decimal(0))
-        if stops != abs(held):
-            yield f"{symbol}: {held} held, stops for {stops}"
+        reducing = [
+            w.view for w in left.books.resting.get(symbol, {}).values() if w.view.reduce_only
+        ]
+        stops = _remaining(order for order in reducing if order.trigger is not None)
+        exits = _remaining(order for order in reducing if order.trigger is None)
+        if stops != abs(held) and not (exits and stops + exits >= abs(held)):
+            yield f"{symbol}: {held} held, stops for {stops}, exits for {exits}"
 
 
-def stops_of(left: Left, symbol: str) -> list[VenueOrder]:
-    """The stop orders that work at the venue."""
-    resting = left.books.resting.get(symbol, {}).values()
-    return [w.view for w in resting if w.view.trigger is not None and w.view.reduce_only]
+def _remaining(orders: Iterable[VenueOrder]) -> Decimal:
+    return sum((order.quantity - order.filled for order in orders), Decimal(0))
+
+
+def no_bar_is_used_twice(left: Left) -> Iterator[str]:
+    """Of each minute the venue has filled no more than the share of its volume that it may."""
+    share = left.settings.paper_venue.participation
+    filled: Counter[tuple[str, datetime]] = Counter()
+    for fact in left.venue_facts:
+        if isinstance(fact, Fill):
+            minute = fact.filled_at.replace(second=0, microsecond=0)
+            filled[fact.symbol, minute] += fact.quantity
+    for seen in left.of(BarSeen):
+        used = filled[seen.bar.symbol, seen.bar.opened_at]
+        if share and used > share * seen.bar.volume:
+            yield f"{seen.bar.symbol} {seen.bar.closed_at}: {used} of {seen.bar.volume}"
 
 
 def every_bar_is_seen_once(left: Left) -> Iterator[str]:
@@ -447,6 +466,7 @@ CHECKS = (
     balances_agree,
     cash_positions_and_fees_add_up,
     every_position_has_its_stop,
+    no_bar_is_used_twice,
     every_bar_is_seen_once,
     every_bar_is_decided_on_or_accounted_for,
     the_losing_streak_is_that_of_the_trades,

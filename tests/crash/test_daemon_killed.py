@@ -7,7 +7,7 @@ import pytest
 
 from execution.order import Submitting
 from sextant.facts import RunStarted, RunStopped
-from tests.builders_daemon import Rehearsal, a_config, flaws, servers, what_is_left
+from tests.builders_daemon import EAGER, Rehearsal, a_config, flaws, servers, what_is_left
 from tests.builders_postgres import server_folder  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.xdist_group("daemon")
@@ -54,6 +54,17 @@ async def test_ten_kills_at_random_lose_and_repeat_nothing(server_folder, seed):
     assert flaws(left) == []
     assert len(left.of(RunStarted)) > KILLS / 2
     assert len(left.of(Submitting)) > 50
+
+
+async def test_a_bar_that_the_venue_has_dealt_with_is_not_used_again(server_folder):  # noqa: F811
+    """Killed after the venue filled a part of an order, and before we saw the bar."""
+    thin = "[paper_venue]\nparticipation = 0.0004\n" + EAGER
+    rehearsal = Rehearsal(a_config(server_folder, thin))
+    for nth in (4, 5, 6, 7):
+        died = rehearsal.signalled("execution.venues.paper:PaperVenue._record", nth, "after")
+        assert died.code == -signal.SIGKILL, died.said
+    left = await left_after_an_orderly_stop(rehearsal, server_folder)
+    assert flaws(left) == []
 
 
 async def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(server_folder):  # noqa: F811
