@@ -14,7 +14,7 @@ from bench import memory, orders, parts, replay, start_up
 from bench.figures import Plan
 from bench.process import PROJECT, BenchFailed
 
-_WIDE = 160  # columns where no terminal says how many there are
+_WIDE = 180  # columns where no terminal says how many there are
 _CACHE = PROJECT / "var" / "bench"
 SECTIONS: Mapping[str, Callable[[Plan, Console], None]] = {
     "replay": replay.measure,

@@ -58,8 +58,8 @@ def _table(count: int, competing: Sequence[Engine], runs: Runs) -> Table:
     table = Table(
         "engine",
         "fill",
-        *("user s", "wall s", "peak MiB", "user / yardstick", "bars/s, whole", "bars/s, inside"),
-        "ours is faster, inside",
+        *("user s", "wall s", "peak MiB", "user / yardstick", "k bars/s, whole"),
+        *("k bars/s, inside", "sextant: times as fast"),
         title=f"replay of {count:,} bars, every result right; median (range)",
     )
     for engine in competing:
@@ -75,12 +75,12 @@ def _row(count: int, runs: Runs, name: str) -> list[str]:
         spread([r.wall_s for r in mine], ".2f"),
         spread([r.peak_mib for r in mine]),
         spread(ratios([r.user_s for r in mine], [r.user_s for r in runs[YARDSTICK]]), ".1f"),
-        spread([count / r.wall_s for r in mine]),
-        spread(inside),
-        spread(ratios(_inside(runs[OURS]), inside), ".2f") + "x",
+        spread([count / r.wall_s / 1e3 for r in mine], ",.1f"),
+        spread(inside, ",.1f"),
+        spread(ratios(_inside(runs[OURS]), inside), ".2f"),
     ]
 
 
 def _inside(runs: Sequence[Run]) -> list[float]:
-    """Bars a second without start-up; ours reads and checks its file there, the others do not."""
-    return [float(r.answer["bars_per_s"]) for r in runs]
+    """Thousand bars a second without start-up; ours reads its file meanwhile, the others before."""
+    return [float(r.answer["bars_per_s"]) / 1e3 for r in runs]

@@ -395,6 +395,13 @@ def no_bar_is_used_twice(left: Left) -> Iterator[str]:
             yield f"{seen.bar.symbol} {seen.bar.closed_at}: {used} of {seen.bar.volume}"
 
 
+def no_order_ends_for_want_of_a_price(left: Left) -> Iterator[str]:
+    """The venue always knows what the account is worth, after a restart too."""
+    for fact in left.venue_facts:
+        if isinstance(fact, OrderChanged) and "no price" in fact.reason:
+            yield f"{fact.order.client_order_id}: {fact.reason}"
+
+
 def every_bar_is_seen_once(left: Left) -> Iterator[str]:
     """Of each symbol every minute, in order, without gap or repeat, restarts included."""
     newest = {}
@@ -467,6 +474,7 @@ CHECKS = (
     cash_positions_and_fees_add_up,
     every_position_has_its_stop,
     no_bar_is_used_twice,
+    no_order_ends_for_want_of_a_price,
     every_bar_is_seen_once,
     every_bar_is_decided_on_or_accounted_for,
     the_losing_streak_is_that_of_the_trades,

@@ -56,8 +56,9 @@ async def timed_orders(house: House, minutes: int) -> Stopwatch:
     put, take, submit = house.bars.put, session.take, venue.submit
 
     async def and_put(bars: Sequence[Bar]) -> None:
-        watch.arrived[bars[0].symbol] = time.perf_counter()
+        watch.arrived[bars[0].symbol] = began = time.perf_counter()
         await put(bars)
+        watch.waits["put_ms"].append((time.perf_counter() - began) * 1e3)
 
     async def and_take(bar: Bar) -> list[tuple[Desk, Snapshot]]:
         watch.taken[bar.symbol] = time.perf_counter()
