@@ -62,6 +62,7 @@ class Matching:
         self._instruments = instruments
         self._terms = terms
         self._bars: dict[Symbol, Bar] = {}
+        self._restored: dict[Symbol, datetime] = {}  # the newest fill that came from `apply`
         self._state = VenueState(venue, latency=terms.latency, balances=balances)
 
     @property
@@ -86,6 +87,8 @@ class Matching:
             Corrupt: it concerns an order that was never placed.
         """
         self._state.apply(fact)
+        if isinstance(fact, Fill):
+            self._restored[fact.symbol] = fact.filled_at
 
     def refusal(self, order: Order) -> str | None:
         """Why the venue would not take `order` on, or None."""
@@ -130,7 +133,7 @@ class Matching:
         """Let `bar` fill what it can.
 
         A bar that begins before the last one of its symbol ended fills nothing: it tells of prices
-        that are already used, be it a longer bar or the same once more.
+        that are already used, be it a longer bar or the same once more, after a restart too.
         """
         symbol = bar.symbol
         before = self._bars.get(symbol)
@@ -143,6 +146,8 @@ class Matching:
         if before is not None and bar.opened_at < before.closed_at:
             return ()
         self._bars[symbol] = bar
+        if symbol in self._restored and bar.opened_at <= self._restored[symbol]:
+            return ()
         step = self._pass(bar)
         for match in (self._at_start, self._stops, self._limits, self._stops):
             _each(resting, match, step)

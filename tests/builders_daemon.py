@@ -136,12 +136,19 @@ _SIGNALLED_AT = """
 """
 
 
-def a_config(folder: Path, text: str = EAGER, *, speed: float = 6000.0, name: str = "c") -> Path:
-    """A configuration file over config/rehearsal.toml that keeps its state under `folder`."""
+def a_config(
+    folder: Path,
+    text: str = EAGER,
+    *,
+    speed: float = 6000.0,
+    name: str = "config",
+    state: Path | None = None,
+) -> Path:
+    """A configuration over config/rehearsal.toml; its state folder is `folder`/state, or `state`."""
     path = folder / f"{name}.toml"
-    market = f"[market]\nspeed = {speed}\n"
     head = f'extends = "{ROOT / "config" / "rehearsal.toml"}"\n'
-    storage = f'[storage]\nfolder = "{folder / "state"}"\n'
+    market = f"[market]\nspeed = {speed}\n"
+    storage = f'[storage]\nfolder = "{state or folder / "state"}"\n'
     path.write_text(head + textwrap.dedent(text) + market + storage)
     return path
 

@@ -142,6 +142,8 @@ async def _furnish(
     past = await read_history(bars, settings, length, until=newest)
     for bar in past:
         engine.ledger.mark(bar.symbol, bar.close, bar.closed_at)
+    for bar in {bar.symbol: bar for bar in past}.values():
+        await paper.observe(bar)  # for its price; what it could fill it has
     session = wiring.session(
         settings,
         seats,

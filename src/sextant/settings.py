@@ -277,9 +277,17 @@ def _desk_problems(settings: Settings) -> Iterator[str]:
                 yield f"{key}.instruments: {symbol} is no [[instrument]]; allowed: {listed}"
         yield from (f"{key}.{problem}" for problem in _timeframe_problems(desk, settings.market))
         if isinstance(desk.strategy, CouncilSettings):
-            for name in ("quorum", "majority"):
-                if getattr(desk.strategy, name) > len(settings.seat):
-                    yield f"{key}.strategy.{name}: there are only {len(settings.seat)} seats"
+            yield from (
+                f"{key}.strategy.{problem}"
+                for problem in _vote_problems(desk.strategy, len(settings.seat))
+            )
+
+
+def _vote_problems(council: CouncilSettings, seats: int) -> Iterator[str]:
+    if council.quorum > seats:
+        yield f"quorum: {council.quorum} valid ballots of {seats} seats"
+    if not seats / 2 < council.majority <= seats:
+        yield f"majority: {council.majority} of {seats} seats; more than half and no more than all"
 
 
 def _timeframe_problems(desk: DeskSettings, market: MarketSettings) -> Iterator[str]:

@@ -211,7 +211,13 @@ def test_a_wrong_seat_is_said_by_its_name(tmp_path, tables, changes, said):
             id="an overlay that is not above",
         ),
         pytest.param(
-            {"quorum": 7}, "desk[council].strategy.quorum: there are only 6 seats", id="quorum"
+            {"quorum": 7}, "desk[council].strategy.quorum: 7 valid ballots of 6", id="quorum"
+        ),
+        pytest.param(
+            {"majority": 3}, "desk[council].strategy.majority: 3 of 6 seats", id="no majority"
+        ),
+        pytest.param(
+            {"majority": 7}, "desk[council].strategy.majority: 7 of 6 seats", id="too large"
         ),
         pytest.param(
             {"kind": "magic"},
@@ -223,7 +229,7 @@ def test_a_wrong_seat_is_said_by_its_name(tmp_path, tables, changes, said):
 )
 def test_a_wrong_desk_is_said_by_its_name(tmp_path, tables, changes, said):
     desk = {**tables["desk"][0], "strategy_id": "council"}
-    inner = {k: v for k, v in changes.items() if k in {"quorum", "kind"}}
+    inner = {k: v for k, v in changes.items() if k in {"quorum", "majority", "kind"}}
     outer = {k: v for k, v in changes.items() if k not in inner}
     desk["strategy"] = {**desk["strategy"], **inner}
     told = problems(tmp_path, f"[[desk]]\n{lines_of(desk, **outer)}")
