@@ -10,9 +10,11 @@ from agents.vote import Abstention, AbstentionReason, Vote, VoterId
 from data.account import ClosedTrade
 from data.bar import Bar, Timeframe
 from data.feeds.synthetic import SyntheticMarket
-from data.instrument import Side, Symbol
+from data.instrument import Price, Side, Symbol
 from execution.fill import Fill, Liquidity
-from risk.intent import Direction
+from risk.approval import Rejection
+from risk.intent import Direction, OrderIntent, Purpose, intent_id
+from risk.objection import Objection
 from sextant.evaluation.equity import EquityCurve
 from sextant.evaluation.scorecard import Scorecard
 from sextant.evaluation.summary import summarise
@@ -93,7 +95,7 @@ def a_trade(pnl, fees="1"):
 
 
 def a_scorecard(*, horizon=1, hold_band=0.02):
-    return Scorecard(horizon=horizon, hold_band=hold_band)
+    return Scorecard(horizon=horizon, hold_band=hold_band, fee=0.0)
 
 
 def a_summary(card, *, equity="10000"):
@@ -122,3 +124,19 @@ def a_replay(out, *, bars=900, config=ROOT / "config" / "rehearsal.toml"):
     stream = market.bars_after(START)
     events = (bar for bar, _ in zip(stream, range(bars), strict=False))
     return asyncio.run(replay(settings, events, market="synthetic:7", out=out, keep_all=True))
+
+
+def a_veto(*rules, direction=Direction.LONG, stop="95", target="110", purpose=Purpose.ENTRY):
+    intent = OrderIntent(
+        intent_id=intent_id("desk", BTC, START, purpose),
+        strategy_id="desk",
+        symbol=BTC,
+        purpose=purpose,
+        direction=direction,
+        decided_at=START,
+        confidence=0.5,
+        stop=None if stop is None else Price(Decimal(stop)),
+        target=None if target is None else Price(Decimal(target)),
+    )
+    objections = tuple(Objection(rule=r, observed="1", limit="0", unit="x") for r in rules)
+    return Rejection(intent=intent, objections=objections, rejected_at=START)

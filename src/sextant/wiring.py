@@ -29,7 +29,7 @@ from agents.prompts import PromptLibrary
 from agents.strategy import Strategy
 from agents.vote import VoterId
 from data.bar import Bar, Timeframe
-from data.clock import Clock
+from data.clock import Clock, SystemClock
 from data.faults import Refused
 from data.quality import BarInspector
 from data.snapshot import MarketHistory
@@ -75,13 +75,16 @@ class Roster:
 
 
 def roster(settings: Settings, clock: Clock, *, spent_today: Decimal = Decimal(0)) -> Roster:
-    """The seats as they can be filled here and now: by a model, a stand-in, or nobody."""
+    """The seats as they can be filled here and now: by a model, a stand-in, or nobody.
+
+    `clock` tells how long answers take. The budget's day is the real one.
+    """
     deadline = timedelta(seconds=settings.panel.deadline_s)
     seats = tuple(_seat(s, settings.mode, clock, deadline) for s in settings.seat)
     budget = Budget(
         daily_limit=settings.panel.daily_budget_usd,
         decision_limit=settings.panel.decision_budget_usd,
-        clock=clock,
+        clock=SystemClock(),
         spent=spent_today,
     )
     return roster_of(settings, seats, budget)
@@ -191,7 +194,9 @@ def session(
 ) -> Session:
     """Desks, book and scorecard around an engine; `state` is None where none is on record."""
     card = Scorecard(
-        horizon=settings.evaluation.horizon_bars, hold_band=settings.evaluation.hold_band
+        horizon=settings.evaluation.horizon_bars,
+        hold_band=settings.evaluation.hold_band,
+        fee=float(settings.risk.taker_fee),
     )
     base = settings.market.timeframe
     book = Book(
@@ -257,6 +262,7 @@ def engine(settings: Settings, venue: Venue, journal: OrderJournal, clock: Clock
         clock=clock,
         instruments=instruments,
         settings=settings.engine,
+        entries_last=settings.risk.max_price_age,
     )
 
 

@@ -52,6 +52,8 @@ def table(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [numbers]
     if summary.seats:
         parts.append(_seats(summary))
+    if summary.rules:
+        parts.append(_rules(summary))
     if notice := stand_in_notice(summary.seats):
         parts.append(Text(notice, style="magenta"))
     return Group(*parts)
@@ -73,6 +75,30 @@ def _seats(summary: Summary) -> Table:
     for seat in summary.seats:
         seats.add_row(*_seat_row(seat))
     return seats
+
+
+def _rules(summary: Summary) -> Table:
+    """What the vetoed entries would have come to, rule by rule."""
+    names = ("vetoes", "tracked", "won", "mean R", "sum R")
+    rules = Table(
+        Column("rule", no_wrap=True),
+        *(Column(name, justify="right", no_wrap=True) for name in names),
+        title="Vetoed entries as if taken, in R after fees; below zero was spared",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for rule in summary.rules:
+        rules.add_row(
+            rule.rule,
+            f"{rule.vetoes:,}",
+            f"{rule.trades:,}",
+            percent(rule.won, 0) if rule.won is not None else "",
+            f"{rule.mean_r:+.2f}" if rule.mean_r is not None else "",
+            f"{rule.total_r:+.1f}",
+        )
+    return rules
 
 
 def _seat_row(seat: SeatSummary) -> tuple[str | Text, ...]:

@@ -11,6 +11,7 @@ from data.instrument import Notional, Side, Symbol
 from data.snapshot import Snapshot
 from execution.fill import Fill
 from risk.approval import Rejection
+from sextant.evaluation.counterfactual import Counterfactuals
 from sextant.evaluation.equity import EquityCurve
 from sextant.evaluation.seats import SeatScores
 from sextant.evaluation.thinned import Thinned
@@ -22,7 +23,9 @@ LISTED = 10_000
 class Scorecard:
     """The account's record since the run began, in bounded memory."""
 
-    def __init__(self, *, horizon: int, hold_band: float) -> None:
+    def __init__(self, *, horizon: int, hold_band: float, fee: float) -> None:
+        """`horizon` is in bars of the market; `fee` is the taker's, as a share of notional."""
+        self.counterfactuals = Counterfactuals(horizon=horizon, fee=fee)
         self.equity = EquityCurve()
         self.seats = SeatScores(horizon=horizon, hold_band=hold_band)
         self.prices: dict[Symbol, Thinned[Bar]] = {}
@@ -54,6 +57,7 @@ class Scorecard:
             prices = self.prices.setdefault(bar.symbol, Thinned())
         prices.add(bar)
         self.seats.see(bar)
+        self.counterfactuals.see(bar)
         if equity is not None:
             self.equity.mark(bar.closed_at, equity)
 
@@ -79,6 +83,7 @@ class Scorecard:
         """Take one veto, under every rule that objected."""
         self.vetoes += 1
         self.rejections.update(objection.rule for objection in rejection.objections)
+        self.counterfactuals.veto(rejection)
 
     def close(self, trade: ClosedTrade) -> None:
         """Take one position that is flat again."""

@@ -40,6 +40,18 @@ class DecileSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSummary:
+    """What one rule's vetoes of entries were worth, had they been taken; in R, after fees."""
+
+    rule: str
+    vetoes: int
+    trades: int  # tracked to their end, one at a time for each symbol
+    won: float | None  # share
+    mean_r: float | None
+    total_r: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """A run in numbers; shares are fractions, money is in `currency`, None is undefined."""
 
@@ -56,6 +68,7 @@ class Summary:
     failures: int
     vetoes: int
     rejections: Mapping[str, int]  # by rule; one veto may name several
+    rules: tuple[RuleSummary, ...]  # the dearest to us first
     buys: int
     sells: int
     trades: int
@@ -111,6 +124,7 @@ def summarise(
         failures=card.failures,
         vetoes=card.vetoes,
         rejections=dict(card.rejections.most_common()),
+        rules=_rules(card),
         buys=card.buys,
         sells=card.sells,
         trades=card.trades,
@@ -180,4 +194,22 @@ def _decile(cell: Decile) -> DecileSummary:
         hit_rate=cell.hit_rate,
         mean_return=cell.mean_return,
         sharpe=cell.sharpe,
+    )
+
+
+def _rules(card: Scorecard) -> tuple[RuleSummary, ...]:
+    """The rule that kept us from the most, first; the one that spared us the most, last."""
+    worths = sorted(
+        card.counterfactuals.by_rule.items(), key=lambda item: (-item[1].total_r, item[0])
+    )
+    return tuple(
+        RuleSummary(
+            rule=rule,
+            vetoes=worth.vetoes,
+            trades=worth.trades,
+            won=worth.won / worth.trades if worth.trades else None,
+            mean_r=worth.mean_r,
+            total_r=worth.total_r,
+        )
+        for rule, worth in worths
     )

@@ -6,8 +6,6 @@ from decimal import Decimal
 import pytest
 
 from data.instrument import Side
-from risk.approval import Rejection
-from risk.objection import Objection
 from sextant.evaluation.scorecard import LISTED
 from tests.builders_evaluation import (
     BTC,
@@ -20,6 +18,7 @@ from tests.builders_evaluation import (
     a_sighting,
     a_summary,
     a_trade,
+    a_veto,
     a_vote,
 )
 
@@ -88,12 +87,8 @@ def test_lists_of_fills_and_trades_are_bounded():
 
 def test_a_veto_counts_under_every_rule_that_objected():
     card = a_scorecard()
-    objections = [
-        Objection(rule=rule, observed="1", limit="0", unit="of equity")
-        for rule in ("drawdown", "leverage")
-    ]
-    card.reject(Rejection(intent=None, objections=tuple(objections), rejected_at=START))
-    card.reject(Rejection(intent=None, objections=tuple(objections[:1]), rejected_at=START))
+    card.reject(a_veto("drawdown", "leverage"))
+    card.reject(a_veto("drawdown"))
     summary = a_summary(card)
     assert summary.vetoes == 2
     assert list(summary.rejections.items()) == [("drawdown", 2), ("leverage", 1)]

@@ -69,7 +69,7 @@ def test_every_symbol_of_a_desk_is_decided_in_sight(session):
 def test_a_session_before_its_first_bar_has_a_view(session):
     empty = SimpleNamespace(
         book=SimpleNamespace(account=session.book.account, state=session.book.state),
-        scorecard=type(session.scorecard)(horizon=1, hold_band=0.1),
+        scorecard=type(session.scorecard)(horizon=1, hold_band=0.1, fee=0.0),
         decisions={},
     )
     assert "none closed yet" in seen(empty)

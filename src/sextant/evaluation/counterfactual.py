@@ -1,0 +1,107 @@
+"""What each rule's vetoes were worth: the rejected entries, tracked as if they had been taken.
+
+For every rule and symbol one imagined trade is open at a time, as there would be one position: a
+veto while it is open is counted and opens nothing. The trade enters at the open of the bar after
+the veto, leaves at its stop or target, or at the close of the bar at its horizon. Where a bar
+reaches both, the stop came first; a bar that opens beyond one leaves at its open.
+"""
+
+from dataclasses import dataclass
+
+from data.bar import Bar
+from data.instrument import Symbol
+from risk.approval import Rejection
+from risk.intent import OrderIntent, Purpose
+
+
+@dataclass(slots=True)
+class RuleWorth:
+    """How the entries that one rule stopped would have gone; in R, the distance to the stop."""
+
+    vetoes: int = 0  # entries that it objected to
+    trades: int = 0  # of which so many were tracked to their end
+    won: int = 0
+    total_r: float = 0.0  # after fees; below zero is loss that the rule spared
+
+    @property
+    def mean_r(self) -> float | None:
+        """What a tracked trade came to on average."""
+        return self.total_r / self.trades if self.trades else None
+
+
+@dataclass(slots=True)
+class _Imagined:
+    """One rejected entry on its way; prices in quote currency."""
+
+    sign: int
+    stop: float
+    target: float | None
+    bars_left: int
+    entry: float | None = None  # until the next bar opens
+
+
+class Counterfactuals:
+    """The worth of every rule that has vetoed an entry with a stop."""
+
+    def __init__(self, *, horizon: int, fee: float) -> None:
+        """`horizon` is in bars; `fee` is the taker's, as a share of notional."""
+        self._horizon = horizon
+        self._fee = fee
+        self._open: dict[Symbol, dict[str, _Imagined]] = {}
+        self.by_rule: dict[str, RuleWorth] = {}
+
+    def veto(self, rejection: Rejection) -> None:
+        """Take one veto; what only reduces a position is not imagined."""
+        intent = rejection.intent
+        if intent.purpose is not Purpose.ENTRY or intent.stop is None or not intent.direction.sign:
+            return
+        going = self._open.setdefault(intent.symbol, {})
+        for rule in {objection.rule for objection in rejection.objections}:
+            self.by_rule.setdefault(rule, RuleWorth()).vetoes += 1
+            if rule not in going:
+                going[rule] = self._imagine(intent)
+
+    def see(self, bar: Bar) -> None:
+        """Let one bar pass over the trades of its symbol."""
+        going = self._open.get(bar.symbol)
+        if not going:
+            return
+        _, high, low, close, _ = bar.ohlcv
+        opened = float(bar.open)
+        for rule, trade in tuple(going.items()):
+            if trade.entry is None:
+                trade.entry = opened
+            left_at = _exit(trade, opened, high, low, close)
+            if left_at is not None:
+                del going[rule]
+                self._book(rule, trade, trade.entry, left_at)
+
+    def _imagine(self, intent: OrderIntent) -> _Imagined:
+        return _Imagined(
+            sign=intent.direction.sign,
+            stop=float(intent.stop or 0),
+            target=None if intent.target is None else float(intent.target),
+            bars_left=self._horizon,
+        )
+
+    def _book(self, rule: str, trade: _Imagined, entry: float, left_at: float) -> None:
+        risked = (entry - trade.stop) * trade.sign
+        if risked <= 0:
+            return  # it opened beyond its stop: nobody could have entered
+        gained = (left_at - entry) * trade.sign - self._fee * (entry + left_at)
+        worth = self.by_rule[rule]
+        worth.trades += 1
+        worth.won += gained > 0
+        worth.total_r += gained / risked
+
+
+def _exit(trade: _Imagined, opened: float, high: float, low: float, close: float) -> float | None:
+    """At what price the bar ends the trade, if it does."""
+    long = trade.sign > 0
+    if (low <= trade.stop) if long else (high >= trade.stop):
+        return min(opened, trade.stop) if long else max(opened, trade.stop)
+    target = trade.target
+    if target is not None and ((high >= target) if long else (low <= target)):
+        return max(opened, target) if long else min(opened, target)
+    trade.bars_left -= 1
+    return close if trade.bars_left <= 0 else None
