@@ -13,8 +13,9 @@ from risk.intent import Direction, OrderIntent, Purpose, intent_id
 
 def open_quantity(snapshot: Snapshot) -> Quantity:
     """The signed position in the snapshot's symbol; dust, which no venue takes, is flat."""
-    held = snapshot.account.held(snapshot.instrument.symbol)
-    if held and snapshot.instrument.is_dust(held, snapshot.bar.close):
+    instrument = snapshot.instrument
+    held = snapshot.account.held(instrument.symbol)
+    if held and instrument.is_dust(held, snapshot.bar.close):
         return Quantity(Decimal(0))
     return held
 

@@ -6,8 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from data.instrument import Notional, Price, Quantity, Symbol
+from data.value import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """An open trading position; `quantity` is signed, `notional` is in the account's currency."""
@@ -31,6 +33,7 @@ class InFlight:
     reduce_only: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountState:
     """One moment of the trading book, valued in `currency`.

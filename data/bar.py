@@ -14,13 +14,13 @@ import numpy.typing as npt
 from data.faults import Malformed
 from data.instrument import Price, Quantity, Symbol
 from data.utc import require_utc
+from data.value import quick
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)  # weeks open on Mondays
 _ZERO, _INFINITY = Decimal(0), Decimal("Infinity")
 OHLCV: TypeAlias = tuple[float, float, float, float, float]
-_Row: TypeAlias = tuple[float, OHLCV]  # when the bar closed, and its numbers
 _COLUMNS = 6
 _LEAST_SPARE = 64  # rows of a block beyond its history's capacity
 _ROW = struct.Struct(f"={_COLUMNS}d")
@@ -70,6 +70,7 @@ class MalformedBar(Malformed):
     """Numbers that no bar can have."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """One closed OHLCV bar: prices in quote currency, volume in base.
@@ -183,39 +184,6 @@ class Resampler:
         return (longer,)
 
 
-class _Rows:
-    """Rows of a closing time and five numbers: as they came, and as an array once one is asked for.
-
-    Rows are packed into bytes, which is several times faster than assigning to an array.
-    """
-
-    __slots__ = ("_array", "_bytes", "_packed", "given")
-
-    def __init__(self, given: list[_Row], capacity: int) -> None:
-        self.given = given  # grows at its end alone, to `capacity` at most
-        self._packed = 0
-        self._bytes = bytearray(capacity * _ROW.size)
-        view = memoryview(self._bytes).toreadonly()
-        self._array: FloatArray = np.frombuffer(view, dtype=np.float64).reshape(-1, _COLUMNS)
-
-    def until(self, stop: int) -> FloatArray:
-        """Shape (capacity, 6): read-only, and good as far as `stop`."""
-        for index in range(self._packed, stop):
-            closed_at, ohlcv = self.given[index]
-            _ROW.pack_into(self._bytes, index * _ROW.size, closed_at, *ohlcv)
-        self._packed = max(self._packed, stop)
-        return self._array
-
-    def renewed(self, kept: int) -> "_Rows":
-        """A block as large that begins with the newest `kept` rows."""
-        dropped = len(self.given) - kept
-        rows = _Rows(self.given[dropped:], len(self._array))
-        rows._packed = max(self._packed - dropped, 0)
-        packed = self._bytes[dropped * _ROW.size : self._packed * _ROW.size]
-        rows._bytes[: len(packed)] = packed
-        return rows
-
-
 class BarSeries:
     """Consecutive closed bars of one timeframe as aligned arrays, oldest first, each shape (n,).
 
@@ -224,8 +192,8 @@ class BarSeries:
 
     __slots__ = ("_rows", "_start", "_stop")
 
-    def __init__(self, rows: _Rows, start: int, stop: int) -> None:
-        self._rows = rows
+    def __init__(self, rows: FloatArray, start: int, stop: int) -> None:
+        self._rows = rows  # shape (capacity, 6): closed_at, open, high, low, close, volume
         self._start = start
         self._stop = stop
 
@@ -233,7 +201,7 @@ class BarSeries:
         return self._stop - self._start
 
     def _column(self, column: int) -> FloatArray:
-        return self._rows.until(self._stop)[self._start : self._stop, column]
+        return self._rows[self._start : self._stop, column]
 
     @property
     def closed_at(self) -> FloatArray:
@@ -266,45 +234,49 @@ class BarSeries:
     @classmethod
     def of(cls, bars: Iterable[Bar]) -> "BarSeries":
         """A series of its own out of bars in order."""
-        return cls._of([(seconds(bar.closed_at), bar.ohlcv) for bar in bars])
+        return cls.of_rows([(seconds(bar.closed_at), *bar.ohlcv) for bar in bars])
 
     @classmethod
     def of_rows(cls, rows: npt.ArrayLike) -> "BarSeries":
         """A series of its own out of (closed_at, open, high, low, close, volume), in order."""
-        table = np.array(rows, dtype=np.float64).reshape(-1, _COLUMNS).tolist()
-        return cls._of([(row[0], (row[1], row[2], row[3], row[4], row[5])) for row in table])
-
-    @classmethod
-    def _of(cls, rows: list[_Row]) -> "BarSeries":
-        return cls(_Rows(rows, len(rows)), 0, len(rows))
+        copied = np.array(rows, dtype=np.float64).reshape(-1, _COLUMNS)
+        copied.flags.writeable = False
+        return cls(copied, 0, len(copied))
 
 
 class BarHistory:
     """The newest `capacity` bars of one timeframe; `series` is an immutable view of the present.
 
     Adding costs O(1) amortised: rows fill a block of twice the capacity or more, and a full block
-    is replaced by a new one, so that earlier views keep what they saw.
+    is replaced by a new one, so that earlier views keep what they saw. Rows are packed into bytes,
+    which is several times faster than assigning to an array.
     """
 
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
             raise ValueError(f"a history holds at least one bar, not {capacity}")
         self._capacity = capacity
-        self._block = capacity + max(capacity, _LEAST_SPARE)
-        self._rows = _Rows([], self._block)
+        self._most = capacity + max(capacity, _LEAST_SPARE)
+        self._stop = 0
+        self._renew(b"")
 
     def add(self, closed_at: float, ohlcv: OHLCV) -> None:
         """Append one bar; the caller adds them in order."""
-        rows = self._rows
-        if len(rows.given) == self._block:
-            rows = self._rows = rows.renewed(self._capacity - 1)
-        rows.given.append((closed_at, ohlcv))
+        if self._stop == self._most:
+            kept = self._capacity - 1
+            self._renew(self._block[(self._most - kept) * _ROW.size :])
+            self._stop = kept
+        _ROW.pack_into(self._block, self._stop * _ROW.size, closed_at, *ohlcv)
+        self._stop += 1
+
+    def _renew(self, kept: bytes | bytearray) -> None:
+        self._block = bytearray(kept).ljust(self._most * _ROW.size, b"\0")
+        view = memoryview(self._block).toreadonly()
+        self._rows = np.frombuffer(view, dtype=np.float64).reshape(-1, _COLUMNS)
 
     @property
     def series(self) -> BarSeries:
-        rows = self._rows
-        stop = len(rows.given)
-        return BarSeries(rows, max(0, stop - self._capacity), stop)
+        return BarSeries(self._rows, max(0, self._stop - self._capacity), self._stop)
 
 
 def seconds(at: datetime) -> float:

@@ -71,6 +71,7 @@ class BarInspector:
         self._silent = 0  # bars without a move or a trade up to now
         reach = limits.max_jump_per_minute * Decimal(self._step // _MINUTE)
         self._rise, self._fall = 1 + reach, 1 - reach
+        self._lowest = self._highest = Decimal(0)  # where the next close is no jump
 
     def inspect(self, bar: Bar) -> tuple[Flaw, ...]:
         """Everything wrong with `bar`; empty for a good one.
@@ -78,14 +79,16 @@ class BarInspector:
         Raises:
             ValueError: `bar` is of another symbol or timeframe.
         """
-        newest = self._newest
-        is_next = bar.closed_at == self._due and bar.timeframe is self._timeframe
-        if is_next and newest is not None and bar.symbol == self._symbol and bar.volume:
-            before = newest.close
-            if before * self._fall <= bar.close <= before * self._rise:
-                self._accept(bar)
-                self._silent = 0
-                return ()
+        if (
+            bar.closed_at == self._due
+            and bar.timeframe is self._timeframe
+            and bar.symbol == self._symbol
+            and self._lowest <= bar.close <= self._highest
+            and bar.volume
+        ):
+            self._accept(bar)
+            self._silent = 0
+            return ()
         return self._inspect_closely(bar)
 
     def stale(self, now: datetime) -> Flaw | None:
@@ -111,6 +114,7 @@ class BarInspector:
     def _accept(self, bar: Bar) -> None:
         self._newest = bar
         self._due = bar.closed_at + self._step
+        self._lowest, self._highest = bar.close * self._fall, bar.close * self._rise
 
 
 def inspect(bars: Iterable[Bar], limits: QualityLimits) -> tuple[Flaw, ...]:

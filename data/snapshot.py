@@ -9,8 +9,10 @@ from data.bar import Bar, BarHistory, BarSeries, Resampler, Timeframe, seconds
 from data.faults import Corrupt, Malformed
 from data.indicators import Indicator, IndicatorBank
 from data.instrument import Instrument
+from data.value import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One timeframe of a symbol: its closed bars and the indicators at the newest of them."""
@@ -21,6 +23,7 @@ class Frame:
     indicators: Mapping[str, float]  # by name, such as "ema_20"; NaN while warming up
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What an agent may know: everything here was known at `taken_at`."""
@@ -91,7 +94,7 @@ class MarketHistory:
             for track in self._tracks
             if track.timeframe is not self._base
         )
-        self._direct = tuple(t for t in self._tracks if t.timeframe is self._base)
+        self._direct = next((t for t in self._tracks if t.timeframe is self._base), None)
         self._step = self._base.delta
         self._newest = datetime.min.replace(tzinfo=UTC)
         self._due = self._newest
@@ -102,12 +105,17 @@ class MarketHistory:
         Raises:
             UnexpectedBar: it is not that; nothing was taken in.
         """
-        self._require_expected(bar)
         closed_at = bar.closed_at
+        if (
+            closed_at != self._due
+            or bar.symbol != self.instrument.symbol
+            or bar.timeframe is not self._base
+        ):
+            self._require_expected(bar)
         self._newest = closed_at
         self._due = closed_at + self._step
-        for track in self._direct:
-            self._take(track, bar)
+        if self._direct is not None:
+            self._take(self._direct, bar)
         for track, resampler in self._resampled:
             for longer in resampler.add(bar):
                 self._take(track, longer)

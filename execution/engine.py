@@ -70,7 +70,9 @@ class Engine:
 
     The caller drives it (`work` and `settle`, bar by bar), or `run` does. Orders wait in a queue of
     `settings.queue`; a full one takes no more. A symbol's orders keep their sequence, and while one
-    of them has no answer, nothing else of that symbol goes out.
+    of them has no answer, nothing else of that symbol goes out. An entry that could not be sent
+    within `entries_last` of its approval never is; what only reduces a position waits as long as
+    it takes.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Engine:
         clock: Clock,
         instruments: Mapping[Symbol, Instrument],
         settings: EngineSettings,
+        entries_last: timedelta,
     ) -> None:
         self.venue = venue
         self.ledger = ledger
@@ -94,6 +97,7 @@ class Engine:
         self._journal = journal
         self.clock = clock
         self._settings = settings
+        self._entries_last = entries_last
         self._submissions: dict[str, ApprovedOrder] = {}
         self._cancels: dict[str, Symbol] = {}
         self._unknown: dict[str, tuple[Symbol, datetime]] = {}  # since when
@@ -181,7 +185,11 @@ class Engine:
                 await self._send_cancel(client_order_id)
             for approved in submissions:
                 intent = approved.intent
-                if intent.intent_id in self._submissions and not self._is_held(intent.symbol):
+                if intent.intent_id not in self._submissions or self._is_held(intent.symbol):
+                    continue
+                if self._is_too_old(approved):
+                    self._withdraw(intent.intent_id, "too old to be sent")
+                else:
                     await _to_the_end(self._submit(approved))
 
     async def ask_unanswered(self) -> None:
@@ -253,10 +261,6 @@ class Engine:
     def revision(self) -> int:
         """A number that grows with every change of an order, and so of a position."""
         return self.blotter.revision
-
-    def working(self, symbol: Symbol) -> tuple[TrackedOrder, ...]:
-        """The live orders in `symbol`, oldest first."""
-        return tuple(order for order in self.orders if order.order.symbol == symbol)
 
     def account(self, as_of: datetime) -> AccountState:
         """The book at `as_of`, with what is in flight."""
@@ -372,6 +376,11 @@ class Engine:
     def _withdraw(self, client_order_id: str, why: str) -> None:
         del self._submissions[client_order_id]
         self._answer(client_order_id, Outcome.UNAVAILABLE, why)
+
+    def _is_too_old(self, approved: ApprovedOrder) -> bool:
+        """Whether the market may have left the price that an entry was approved at."""
+        age = self.clock.now() - approved.approved_at
+        return not approved.intent.reduces and age > self._entries_last
 
     def _is_held(self, symbol: Symbol) -> bool:
         unanswered = any(symbol == asked for asked, _ in self._unknown.values())

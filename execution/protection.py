@@ -125,9 +125,9 @@ class Protection:
         `revision` changes whenever `orders` or a position does. Superfluous stops come before the
         stops that take their place, so that they can be carried out in this order.
         """
-        symbols = account.positions.keys()  # a price alone can make a position of dust
-        if revision == self._seen and symbols == self._symbols and not self._since:
+        if self.is_settled(account, revision):
             return ()
+        symbols = account.positions.keys()
         self._seen, self._symbols = revision, frozenset(symbols)
         protected = {order.order.symbol for order in orders if order.is_protective}
         actions: list[ProtectiveAction] = []
@@ -135,6 +135,14 @@ class Protection:
             working = [order for order in orders if order.order.symbol == symbol]
             actions += self._review(symbol, account, working, plans.get(symbol))
         return tuple(actions)
+
+    def is_settled(self, account: AccountState, revision: int) -> bool:
+        """Whether all fitted when it was last reviewed, and nothing has changed since."""
+        return (
+            revision == self._seen
+            and not self._since
+            and account.positions.keys() == self._symbols  # a price alone can make dust of one
+        )
 
     def _review(
         self,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Protocol
 
 from data.faults import Fault, Refused, Transient
@@ -112,6 +113,7 @@ class Venue(Protocol):
         ...
 
 
+@lru_cache(maxsize=1024)
 def stop_id(client_order_id: str) -> str:
     """The client order id of the protective stop that a venue places for an entry: a UUID too."""
     return str(uuid.uuid5(uuid.UUID(client_order_id), "stop"))

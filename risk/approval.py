@@ -120,15 +120,15 @@ def _verdict(case: Case, rules: Sequence[Rule]) -> Verdict:
 
 
 def _findings(case: Case, rules: Sequence[Rule]) -> tuple[Finding, ...]:
-    findings = (_finding(rule, case) for rule in rules)
-    return tuple(finding for finding in findings if finding is not None)
-
-
-def _finding(rule: Rule, case: Case) -> Finding | None:
-    try:
-        return rule(case)
-    except Exception as error:  # noqa: BLE001 - reported as an objection, and nothing passes
-        return _failure(rule.__name__, error)
+    findings: list[Finding] = []
+    for rule in rules:
+        try:
+            finding = rule(case)
+        except Exception as error:  # noqa: BLE001 - reported as an objection, and nothing passes
+            finding = _failure(rule.__name__, error)
+        if finding is not None:
+            findings.append(finding)
+    return tuple(findings)
 
 
 def _failure(rule: str, error: Exception) -> Objection:

@@ -144,7 +144,7 @@ def a_config(
     name: str = "config",
     state: Path | None = None,
 ) -> Path:
-    """A configuration over config/rehearsal.toml; its state folder is `folder`/state, or `state`."""
+    """A configuration over config/rehearsal.toml that keeps its state in `state`."""
     path = folder / f"{name}.toml"
     head = f'extends = "{ROOT / "config" / "rehearsal.toml"}"\n'
     market = f"[market]\nspeed = {speed}\n"

@@ -1,5 +1,6 @@
 """An engine over a paper venue, and what it takes to give it orders."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from data.clock import ManualClock
@@ -81,7 +82,12 @@ def a_ledger(leverage="1"):
     return Ledger("USDT", BALANCES, instruments(leverage))
 
 
-def an_engine(venue, clock, journal, *, leverage="1", listener=None, **settings):
+A_DAY = timedelta(days=1)
+
+
+def an_engine(
+    venue, clock, journal, *, leverage="1", listener=None, entries_last=A_DAY, **settings
+):
     """An engine with an empty ledger, before any recovery."""
     engine = Engine(
         venue=venue,
@@ -90,6 +96,7 @@ def an_engine(venue, clock, journal, *, leverage="1", listener=None, **settings)
         clock=clock,
         instruments=instruments(leverage),
         settings=EngineSettings(**settings),
+        entries_last=entries_last,
     )
     if listener is not None:
         engine.listener = listener

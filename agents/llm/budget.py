@@ -4,7 +4,7 @@ Nothing here awaits, so that calls side by side on one event loop cannot spend t
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Self
@@ -115,6 +115,7 @@ class Reservation:
 class Budget:
     """The most that all models together may cost, from 00:00 to 24:00 UTC and per decision.
 
+    The `clock` has to be the real one where the money is: a rehearsal's day is over in minutes.
     `spent` is what today has cost before this process began. What is held over midnight counts
     against both days.
     """
@@ -137,6 +138,10 @@ class Budget:
         """USD that today has cost so far."""
         self._turn(self._clock.now().date())
         return self._daily.spent
+
+    def now(self) -> datetime:
+        """The time whose day counts."""
+        return self._clock.now()
 
     def purse(self) -> "Purse":
         """The budget of one decision, within that of the day."""

@@ -98,12 +98,6 @@ class ReadReport:
     since: datetime | None  # close of the first bar
     until: datetime | None  # close of the last bar
 
-    @property
-    def completeness(self) -> float:
-        """Bars there, as a share of those expected between the first and the last; 0 for none."""
-        expected = self.bars + self.missing
-        return self.bars / expected if expected else 0.0
-
 
 class BarReading:
     """One pass over a file of bars: iterate it once; `report` says what came of it so far.
@@ -316,6 +310,18 @@ def _times_per_second(path: Path, header: str) -> int:
             f"{path}:1: unknown header {header.strip()[:80]!r}; it should be {_LAYOUTS}"
         )
     return found
+
+
+def count_rows(path: Path) -> int:
+    """How many lines follow the header.
+
+    Raises:
+        Malformed: damaged compression.
+        OSError: the file cannot be opened.
+    """
+    with _open_text(path) as lines:
+        blocks = iter(lambda: lines.buffer.read(_BUFFER), b"")
+        return max(sum(block.count(b"\n") for block in blocks) - 1, 0)
 
 
 @contextmanager

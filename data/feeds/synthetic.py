@@ -25,7 +25,7 @@ from data.feeds.playback import play
 from data.instrument import Instrument, Price, Quantity, Symbol, UnknownSymbol
 from data.utc import require_utc
 
-_ORIGIN = datetime(2020, 1, 1, tzinfo=UTC)  # the market's first bar opens here, whatever the seed
+ORIGIN = datetime(2020, 1, 1, tzinfo=UTC)  # the market's first bar opens here, whatever the seed
 _MINUTE = timedelta(minutes=1)
 _LEG = 240  # minutes
 _STEPS = 6  # prices a minute, from which its open, high, low and close are taken
@@ -284,7 +284,7 @@ def _bars(instrument: Instrument, path: _Path, leg: int, first: int, stop: int) 
     pair, tick = _PAIRS[instrument.symbol], instrument.tick
     ticks = np.rint(path.prices(pair)[first:stop] / float(tick)).astype(np.int64)
     lots = np.rint(path.volumes(pair)[first:stop] / float(instrument.lot)).astype(np.int64)
-    opened = _ORIGIN + (leg * _LEG + first) * _MINUTE
+    opened = ORIGIN + (leg * _LEG + first) * _MINUTE
     columns = (ticks[:, 0], ticks.max(axis=1), ticks.min(axis=1), ticks[:, -1], lots)
     return [
         Bar(
@@ -310,6 +310,6 @@ def _minutes(at: datetime) -> int:
         ValueError: it had not begun, or `at` is not in UTC.
     """
     require_utc(at)
-    if at < _ORIGIN:
-        raise ValueError(f"the synthetic market begins at {_ORIGIN}, not before {at}")
-    return (at - _ORIGIN) // _MINUTE
+    if at < ORIGIN:
+        raise ValueError(f"the synthetic market begins at {ORIGIN}, not before {at}")
+    return (at - ORIGIN) // _MINUTE

@@ -20,6 +20,8 @@ _PASSING = (
     asyncpg.OperatorInterventionError,  # class 57: shutting down, starting up, cancelled
     asyncpg.InsufficientResourcesError,  # class 53: disk full, out of memory, too many connections
     asyncpg.TransactionRollbackError,  # class 40: deadlock
+    asyncpg.LockNotAvailableError,  # somebody holds the table for longer than `lock_timeout`
+    asyncpg.InternalClientError,  # asyncpg lost the thread, as where a server dies in mid-answer
 )
 """What passes, or is put right by a person, while the statement had no effect.
 Source: PostgreSQL, appendix A, error codes."""
@@ -78,6 +80,8 @@ async def connect(
         pool.terminate()
         if isinstance(error, _NO_ENTRY):
             raise StoreRefused(f"database: {error}") from error
+        if isinstance(error, ValueError):  # it quotes a part of the address, perhaps the password
+            raise StoreRefused("database: its address cannot be read as a DSN") from None
         raise
     return pool
 

@@ -21,6 +21,7 @@ from agents.llm.budget import Budget
 from agents.panel import RecordedSeat, Seat
 from agents.vote import Abstention, Ballot, RecordedAnswer, VoterId
 from data.clock import ManualClock
+from data.faults import Refused
 from data.instrument import Symbol
 from data.postgres.bars import PostgresBarStore
 from data.postgres.embedded import database
@@ -40,7 +41,16 @@ from risk.breaker import RiskState
 from sextant import wiring
 from sextant.cycle import Decision
 from sextant.desk import Desk
-from sextant.facts import BarSeen, FlawsSeen, RunStarted, RunStopped, codec, venue_codec
+from sextant.facts import (
+    BarSeen,
+    DecisionFailed,
+    DecisionSkipped,
+    FlawsSeen,
+    RunStarted,
+    RunStopped,
+    codec,
+    venue_codec,
+)
 from sextant.history import read_history, warm_up
 from sextant.house import DESK_JOURNAL, VENUE_JOURNAL
 from sextant.journal.codec import Codec
@@ -55,6 +65,10 @@ Derived: TypeAlias = Decision | Submitting | Cancelling | RiskState | Rejection 
 """What the program makes of facts; everything else in the journal came from outside."""
 
 Said: TypeAlias = dict[tuple[Symbol, datetime], RecordedAnswer | Abstention]
+
+
+class NothingToAudit(Refused):
+    """The journal holds decisions, and not the bars that they were made on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +142,15 @@ class Auditor:
         self._state: RiskState | None = None
         self._said: dict[VoterId, Said] = {}
         self._desks: dict[str, Desk] = {}
-        self._seen: dict[tuple[str, Symbol, datetime], Snapshot] = {}
+        self._seen: dict[tuple[str, str, datetime], Snapshot] = {}  # what is to be decided on
+        self._has_bars = False
 
     async def follow(self, record: Record) -> None:
-        """Take in one record: a fact from outside, or something to compare."""
+        """Take in one record: a fact from outside, or something to compare.
+
+        Raises:
+            NothingToAudit: the journal is of a replay that put no bars on record.
+        """
         fact = self._codec.decode(record.topic, record.body)
         if isinstance(fact, RunStarted):
             await self._begin(fact)
@@ -150,6 +169,8 @@ class Auditor:
                 await self._see(session, fact)
             case Decision():
                 await self._decide(session, fact)
+            case DecisionSkipped() | DecisionFailed():
+                self._seen.pop((fact.strategy_id, fact.symbol, fact.bar_closed_at), None)
             case Submitted():
                 session.book.engine.take_outcome(fact)
             case OrderChanged() | Fill():
@@ -211,6 +232,7 @@ class Auditor:
         return wiring.roster_of(settings, tuple(seats), unasked)
 
     async def _see(self, session: Session, seen: BarSeen) -> None:
+        self._has_bars = True
         self._clock.move_to(seen.at)
         for desk, snapshot in await session.take(seen.bar):
             self._seen[desk.strategy_id, seen.bar.symbol, snapshot.bar.closed_at] = snapshot
@@ -220,6 +242,7 @@ class Auditor:
         for ballot in decision.ballots:
             said = _said_by(ballot, decision)
             if ballot.voter in self._said and said is not None:
+                self._said[ballot.voter].clear()
                 self._said[ballot.voter][decision.symbol, decision.bar_closed_at] = said
         key = (decision.strategy_id, decision.symbol, decision.bar_closed_at)
         snapshot = self._seen.pop(key, None)
@@ -231,6 +254,11 @@ class Auditor:
 
     def _compare(self, record: Record, recorded: Derived) -> None:
         made = self._made.facts_made.popleft() if self._made.facts_made else None
+        if made is None and not self._has_bars:
+            raise NothingToAudit(
+                f"journal {record.name}: its chain is unbroken, but no bar is on record before "
+                f"record {record.seq}; replay with --all-records to have it audited"
+            )
         if isinstance(recorded, Submitting | Cancelling) and type(made) is type(recorded):
             made = replace(made, at=recorded.at)
         text = self._codec.encode(made)[1].decode() if made is not None else ""
@@ -296,7 +324,7 @@ async def run_file_audit(path: Path, *, console: Console) -> bool:
     """Audit a journal in a file, of a run that brought no history, and print what was found.
 
     Raises:
-        Fault: the file is no journal, or its chain is broken.
+        Fault: the file is no journal, its chain is broken, or it holds too little.
         OSError: it cannot be read.
     """
     auditor = Auditor(codec(), lambda market: MemoryBarStore())

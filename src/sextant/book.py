@@ -13,7 +13,7 @@ from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
 from execution.journal import OrderJournal
 from execution.protection import CancelStop, Protection
 from risk.approval import ApprovedOrder, Rejection, Verdict, judge
-from risk.breaker import Marked, OrderPlaced, RiskEvent, RiskState, next_state
+from risk.breaker import MarkWatch, OrderPlaced, RiskEvent, RiskState, next_state
 from risk.intent import OrderIntent
 from risk.limits import RiskLimits
 from risk.market import Market
@@ -54,12 +54,13 @@ class Book:
         self._journal = journal
         self._scorecard = scorecard
         self._kept_state: RiskState | None = None
+        self._marks = MarkWatch(limits)
         engine.listener = self._hear
 
     def mark(self, bar: Bar, *, now: datetime) -> None:
         """Value what we hold at the bar's close, and let the breakers see it."""
         self.ledger.mark(bar.symbol, bar.close, bar.closed_at)
-        self._advance(Marked(equity=self.ledger.equity, at=now))
+        self._become(self._marks.after(self.state, self.ledger.equity, now))
 
     def account(self, now: datetime) -> AccountState:
         """The book as it is, with what is in flight."""
@@ -113,7 +114,10 @@ class Book:
 
         Returns the book as it is then.
         """
-        engine, account = self.engine, self.account(now)
+        engine = self.engine
+        account = engine.account(now)
+        if self._protection.is_settled(account, engine.revision):
+            return account
         actions = self._protection.review(
             account, engine.orders, engine.plans, revision=engine.revision
         )
@@ -140,9 +144,11 @@ class Book:
         )
 
     def _advance(self, event: RiskEvent) -> None:
-        before = self.state
-        self.state = next_state(before, event, self.limits)
-        if self.state is not before:
+        self._become(next_state(self.state, event, self.limits))
+
+    def _become(self, state: RiskState) -> None:
+        if state is not self.state:
+            self.state = state
             self._keep_state()
 
     def _keep_state(self) -> None:

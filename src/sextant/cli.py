@@ -16,6 +16,7 @@ app = typer.Typer(
     name="sextant",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # so that paragraphs fill the terminal
     pretty_exceptions_enable=False,
     help="A trading daemon: six sightings of one bar, one consensus, a deterministic veto, "
     "and a journal that replays to the same decisions.",

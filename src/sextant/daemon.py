@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from sextant.telemetry import start_logging
 from sextant.terminal import render
 
 _RECONCILE_EVERY, _RECONCILE_AGAIN = timedelta(minutes=5), timedelta(seconds=2)
+_SETTLE_WITHIN = timedelta(seconds=20)  # a supervisor kills after some time, too
 _VIEW_EVERY = timedelta(milliseconds=500)
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=5)
 _WALL = (
@@ -43,6 +44,7 @@ async def run_daemon(settings: Settings, *, view: bool, max_bars: int | None = N
         Fault: the outside world does not let us begin, or go on.
     """
     start_logging(settings, to_file=view)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until we listen to both
     async with open_house(settings) as house:
         reason = await Daemon(house, max_bars=max_bars).run(view=view)
         summary = summary_of(house)
@@ -78,7 +80,21 @@ class Daemon:
         self._workers: dict[tuple[str, str], Worker] = {}
 
     async def run(self, *, view: bool) -> str:
-        """Work until told to stop; returns why it did. What is on the wire ends on record."""
+        """Work until told to stop; returns why it did. What is on the wire ends on record.
+
+        Raises:
+            JournalFailed: there is no record to end on: the database is away, and stays away.
+        """
+        with contextlib.ExitStack() as patience:
+            reason = await self._work(patience, view=view)
+            self._session.keep_costs()  # of decisions that were given up, too
+            await self._session.book.engine.drain()
+            self._house.journal.write(RunStopped(at=self._house.clock.now(), reason=reason))
+            await self._house.journal.flush()
+        return reason
+
+    async def _work(self, patience: contextlib.ExitStack, *, view: bool) -> str:
+        """Trade until told to stop; from then on `patience` bounds how long all may take."""
         stop = asyncio.Event()
         engine = self._session.book.engine
         with _signals_set(stop):
@@ -93,13 +109,11 @@ class Daemon:
                 feed = tasks.create_task(self._follow(tasks), name="feed")
                 await asyncio.wait({feed, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 reason = "its bars are done" if feed.done() else "asked to"
+                patience.callback(_after(_SETTLE_WITHIN, self._house.give_up).cancel)
                 for worker in self._workers.values():
                     worker.cancel()
                 for task in (*background, stopping, feed):
                     task.cancel()
-        await engine.drain()
-        self._house.journal.write(RunStopped(at=self._house.clock.now(), reason=reason))
-        await self._house.journal.flush()
         return reason
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
@@ -204,6 +218,10 @@ class Worker:
             snapshot = await self._mailbox.get()
             await self._session.decide(self._desk, snapshot)
             self._mailbox.task_done()
+
+
+def _after(delay: timedelta, act: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(delay.total_seconds(), act)
 
 
 @contextlib.contextmanager

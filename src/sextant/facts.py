@@ -76,7 +76,7 @@ class FlawsSeen:
 class ModelCosts:
     """What the models have cost since 00:00 UTC, calls without an answer included."""
 
-    at: datetime
+    at: datetime  # in real time, as the money is real, whatever time the market has
     spent_today_usd: Decimal
 
 

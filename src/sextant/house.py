@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
-from data.clock import PacedClock
+from data.clock import PacedClock, SystemClock
 from data.faults import Refused
 from data.feed import MarketFeed
 from data.feeds.synthetic import SyntheticFeed, SyntheticMarket
@@ -49,6 +49,7 @@ class House:
     seats: wiring.Roster
     market: str  # says so where it is made up
     newest: Mapping[Symbol, datetime]  # close of the newest bar known of each symbol at the start
+    give_up: Callable[[], None]  # stops the journals' writers; who waits for them learns it
 
 
 @contextlib.asynccontextmanager
@@ -69,8 +70,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await migrate(pool)
         bars = PostgresBarStore(pool, exchange=market.name)
         clock = PacedClock(made_up.start, speed=made_up.speed, standing=True)
-        journal, books = await _open_journals(stack, pool, clock)
-        house = await _furnish(settings, market, bars, clock, journal, books)
+        journal, books, give_up = await _open_journals(stack, pool, clock)
+        house = await _furnish(settings, market, bars, clock, journal, books, give_up)
         stack.push_async_callback(house.seats.close)
         yield house
         await journal.flush()
@@ -93,8 +94,10 @@ def rehearsal_of(settings: Settings) -> SyntheticMarketSettings:
 
 async def _open_journals(
     stack: contextlib.AsyncExitStack, pool: Pool, clock: PacedClock
-) -> tuple[PostgresJournal, PostgresJournal]:
+) -> tuple[PostgresJournal, PostgresJournal, Callable[[], None]]:
     """Our journal and the paper venue's, each with its writer running until the stack closes.
+
+    The third is what stops the writers.
 
     The clock then stands where the newer of them ends: time goes on, and never back.
     """
@@ -108,9 +111,13 @@ async def _open_journals(
             clock.stand_at(journal.last.at)
     writers = await stack.enter_async_context(asyncio.TaskGroup())
     tasks = [writers.create_task(journal.run(), name="journal") for journal in journals]
-    for task in tasks:
-        stack.callback(task.cancel)
-    return journals[0], journals[1]
+
+    def give_up() -> None:
+        for task in tasks:
+            task.cancel()
+
+    stack.callback(give_up)
+    return journals[0], journals[1], give_up
 
 
 async def _furnish(
@@ -120,6 +127,7 @@ async def _furnish(
     clock: PacedClock,
     journal: PostgresJournal,
     books: PostgresJournal,
+    give_up: Callable[[], None],
 ) -> House:
     paper = await PaperVenue.open(
         name="paper",
@@ -133,8 +141,9 @@ async def _furnish(
     engine = wiring.engine(settings, paper, journal, clock)
     before = Recollection(settings.desk)
     await engine.recover(before.following(journal.facts()))
-    now = clock.now()
-    seats = wiring.roster(settings, clock, spent_today=before.spent_on(now))
+    before.require_same(settings, market.name)
+    now, real = clock.now(), SystemClock()
+    seats = wiring.roster(settings, real, spent_today=before.spent_on(real.now()))
     length = wiring.longest_history(settings, seats)
     # The journal, not the store, says which bars were dealt with: a bar is stored first.
     newest = {symbol: before.newest.get(symbol, now) for symbol in settings.instruments}
@@ -175,6 +184,7 @@ async def _furnish(
         seats=seats,
         market=market.name,
         newest=newest,
+        give_up=give_up,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from data.faults import Refused
 from data.instrument import Symbol
 from risk.breaker import RiskState
 from sextant.cycle import Decision
@@ -15,7 +16,11 @@ from sextant.facts import (
     ModelCosts,
     RunStarted,
 )
-from sextant.settings import DeskSettings
+from sextant.settings import AccountSettings, DeskSettings, Settings
+
+
+class AnotherAccount(Refused):
+    """The journal is that of another market, or of another opening balance."""
 
 
 class Recollection:
@@ -24,6 +29,7 @@ class Recollection:
     def __init__(self, desks: Sequence[DeskSettings]) -> None:
         self._desks = desks
         self._costs: ModelCosts | None = None
+        self._run: RunStarted | None = None
         self._undecided: dict[tuple[str, str, datetime], None] = {}
         self.state: RiskState | None = None  # the newest on record
         self.newest: dict[Symbol, datetime] = {}  # close of the newest bar seen, by symbol
@@ -42,6 +48,7 @@ class Recollection:
             case ModelCosts():
                 self._costs = fact
             case RunStarted():
+                self._run = fact
                 self.newest |= {Symbol(s): at for s, at in fact.warmed_up_to.items()}
                 self._undecided.clear()  # the start has said why
             case BarSeen():
@@ -54,8 +61,25 @@ class Recollection:
                         key = (desk.strategy_id, fact.symbol, flaw.closed_at)
                         self._undecided.pop(key, None)
 
+    def require_same(self, settings: Settings, market: str) -> None:
+        """Make sure that these books can be gone on with.
+
+        Raises:
+            AnotherAccount: they cannot: prices and balances would not be those of their past.
+        """
+        run = self._run
+        if run is None:
+            return
+        kept = AccountSettings.model_validate(run.settings["account"])
+        what = f"{settings.state_folder}: the books that are kept there are"
+        instead = "set it back, or choose another storage.folder"
+        if run.market != market:
+            raise AnotherAccount(f"{what} of the market {run.market}, not {market}; {instead}")
+        if _opening(kept) != _opening(settings.account):
+            raise AnotherAccount(f"{what} of another [account]: {_opening(kept)}; {instead}")
+
     def spent_on(self, now: datetime) -> Decimal:
-        """What models have cost on the day of `now`, in USD."""
+        """What models have cost on the day of `now`, in real time, in USD."""
         costs = self._costs
         today = costs is not None and costs.at.date() == now.date()
         return costs.spent_today_usd if costs is not None and today else Decimal(0)
@@ -79,3 +103,9 @@ class Recollection:
         for desk in self._desks:
             if symbol in desk.instruments and desk.timeframe.closes_at(closed_at):
                 self._undecided[desk.strategy_id, symbol, closed_at] = None
+
+
+def _opening(account: AccountSettings) -> str:
+    """What the account began with, in `currency`'s books; an asset without a balance is none."""
+    balances = (f"{amount.normalize():f} {a}" for a, amount in account.balances.items() if amount)
+    return f"{', '.join(sorted(balances))}, counted in {account.currency}"

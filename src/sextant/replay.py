@@ -1,7 +1,6 @@
 """Replay: the road over recorded bars, as fast as it goes, and the same every time."""
 
 import asyncio
-import gzip
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,15 +12,15 @@ from data.clock import Clock, ManualClock
 from data.faults import Refused
 from data.feed import FeedInterrupted, MarketEvent
 from data.feeds.playback import known_at
-from data.feeds.recorded import BarReading, file_digest, merge, read_bars, series_named
+from data.feeds.recorded import BarReading, count_rows, file_digest, merge, read_bars, series_named
 from execution.reconcile import reconcile
 from execution.venues.paper import PaperVenue
 from sextant import wiring
 from sextant.evaluation.report import table, write_report
 from sextant.evaluation.summary import Summary, summarise
-from sextant.facts import RunStopped, codec, venue_codec
-from sextant.journal.codec import Codec
+from sextant.facts import RunStopped, codec
 from sextant.journal.jsonl import JsonlJournal
+from sextant.journal.unkept import UnkeptJournal
 from sextant.session import Session
 from sextant.settings import Settings
 
@@ -46,7 +45,7 @@ def run_replay(
         OSError: a file cannot be read, or `out` not be written.
     """
     readings = [_reading(settings, path) for path in files]
-    rows = sum(_rows(path) for path in files)
+    rows = sum(map(count_rows, files))
     with Progress(
         "{task.description}",
         BarColumn(),
@@ -86,16 +85,13 @@ async def replay(
     if first is None:
         raise NothingToReplay("the files hold no bar")
     clock = ManualClock(known_at(first))
-    with (
-        _fresh_journal(out / "journal.jsonl", codec(), clock) as ours,
-        _fresh_journal(out / "venue.jsonl", venue_codec(), clock) as books,
-    ):
+    with _fresh_journal(out / "journal.jsonl", clock) as ours:
         paper = PaperVenue(
             name="paper",
             instruments=settings.instruments,
             terms=wiring.paper_terms(settings),
             balances=settings.account.balances,
-            journal=books,
+            journal=UnkeptJournal(),
             clock=clock,
         )
         seats = seated(settings, clock)
@@ -135,10 +131,11 @@ async def drive(session: Session, events: Iterable[MarketEvent], clock: ManualCl
     """Each bar in turn: fills, marks, sightings, decisions, orders. Nothing runs beside it."""
     engine = session.book.engine
     for event in events:
-        clock.move_to(known_at(event))
         if isinstance(event, FeedInterrupted):
+            clock.move_to(event.until)
             session.note(event)
             continue
+        clock.move_to(event.closed_at)
         for desk, snapshot in await session.take(event):
             await session.decide(desk, snapshot)
         if engine.has_work:
@@ -155,13 +152,6 @@ def _reading(settings: Settings, path: Path) -> BarReading:
     return read_bars(path, symbol, timeframe)
 
 
-def _rows(path: Path) -> int:
-    """How many rows follow the header."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    return max(lines - 1, 0)
-
-
 def _counted(events: Iterator[MarketEvent], step: Callable[[], None]) -> Iterator[MarketEvent]:
     """The same events; every so many, `step` is called."""
     while block := list(itertools.islice(events, _STEP)):
@@ -169,10 +159,10 @@ def _counted(events: Iterator[MarketEvent], step: Callable[[], None]) -> Iterato
         step()
 
 
-def _fresh_journal(path: Path, codec: Codec, clock: ManualClock) -> JsonlJournal:
+def _fresh_journal(path: Path, clock: ManualClock) -> JsonlJournal:
     """A new journal in place of an earlier replay's: a replay is made again, not continued."""
     path.unlink(missing_ok=True)
-    return JsonlJournal(path, codec=codec, clock=clock, sync=False)
+    return JsonlJournal(path, codec=codec(), clock=clock, sync=False)
 
 
 def _tell_refusals(reading: BarReading, console: Console) -> None:

@@ -69,9 +69,9 @@ class Session:
 
         Nobody decides on a bar with a flaw. One that is not newer than the last changes nothing.
         """
-        now = self._clock.now()
         if self._paper is not None:
             await self._paper.observe(bar)
+        now = self._clock.now()  # nothing is awaited from here on: what comes next is later
         self.book.engine.settle()
         if self._keep_all:
             self._journal.write(BarSeen(at=now, bar=bar))
@@ -83,12 +83,12 @@ class Session:
         self.book.mark(bar, now=now)
         account = self.book.guard(now=now)
         self.scorecard.see(bar, self.book.ledger.equity)
-        sightings = [
-            (desk, snapshot)
-            for desk in self.desks
-            if (snapshot := desk.observe(bar, account, now=now)) is not None
-        ]
-        return sightings if not flaws else []
+        sightings = []
+        for desk in self.desks:
+            snapshot = desk.observe(bar, account, now=now)
+            if snapshot is not None and not flaws:
+                sightings.append((desk, snapshot))
+        return sightings
 
     def note(self, gap: FeedInterrupted) -> None:
         """Put a hole in the feed on record."""
@@ -99,19 +99,24 @@ class Session:
         """Have `desk` deliberate on `snapshot`, the rules judge it, and the engine take it on.
 
         An exception ends this decision with no order and an error on record; the desk goes on
-        until it has failed several times in a row. `Corrupt` ends the process.
+        until it has failed several times in a row, and then decides no more. `Corrupt` ends the
+        process.
         """
         if self._failures.get(desk.strategy_id, 0) >= _FAILURES_THAT_HALT:
+            self.skip(desk, snapshot, f"the desk has failed {_FAILURES_THAT_HALT} times in a row")
             return
         try:
             deliberation = await desk.strategy.decide(snapshot)
             self.conclude(desk, snapshot, deliberation, now=self._clock.now())
         except Corrupt:
             raise
-        except Exception as error:  # noqa: BLE001 - one decision must not end the service
+        except Exception as error:
+            if isinstance(error, ExceptionGroup) and error.subgroup(Corrupt) is not None:
+                raise
             self._fail(desk, snapshot, error)
         else:
-            self._failures.pop(desk.strategy_id, None)
+            if self._failures:
+                self._failures.pop(desk.strategy_id, None)
 
     def conclude(
         self, desk: Desk, snapshot: Snapshot, deliberation: Deliberation, *, now: datetime
@@ -119,7 +124,7 @@ class Session:
         """From the deliberation to the order queue; nothing is awaited on the way."""
         self.scorecard.count(snapshot, deliberation)
         if deliberation.answers or deliberation.ballots:
-            self._keep_costs(now)
+            self.keep_costs()
         if deliberation.intent is None and not self._keep_all:
             return
         decision, verdict = conclude(desk.strategy_id, snapshot, deliberation, self.book, now=now)
@@ -128,11 +133,11 @@ class Session:
         if verdict is not None:
             self.book.act(verdict, now=now)
 
-    def _keep_costs(self, now: datetime) -> None:
+    def keep_costs(self) -> None:
         """What the models have cost today, once that has changed: a restart goes on from there."""
         if self._budget.spent != self._spent:
             self._spent = self._budget.spent
-            self._journal.write(ModelCosts(at=now, spent_today_usd=self._spent))
+            self._journal.write(ModelCosts(at=self._budget.now(), spent_today_usd=self._spent))
 
     async def work_off(self) -> None:
         """Send what is queued and book the answers, until nothing is left to send."""
@@ -155,12 +160,20 @@ class Session:
     def _fail(self, desk: Desk, snapshot: Snapshot, error: Exception) -> None:
         self._failures[desk.strategy_id] = self._failures.get(desk.strategy_id, 0) + 1
         self.scorecard.failures += 1
+        self.keep_costs()
         self._journal.write(
             DecisionFailed(
                 at=self._clock.now(),
                 strategy_id=desk.strategy_id,
                 symbol=snapshot.instrument.symbol,
                 bar_closed_at=snapshot.bar.closed_at,
-                error=f"{type(error).__name__}: {error}",
+                error=_said(error),
             )
         )
+
+
+def _said(error: Exception) -> str:
+    """What went wrong; of a group, what each of it says."""
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(map(_said, error.exceptions))
+    return f"{type(error).__name__}: {error}"

@@ -9,7 +9,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from agents.baseline_strategy import EmaCrossSettings, HoldSettings, SeededRandomSettings
 from agents.council.baselines import BASELINES
@@ -18,13 +26,14 @@ from agents.llm.settings import SeatSettings
 from agents.prompts import BadPrompt, PromptLibrary
 from data.bar import Timeframe
 from data.faults import Refused
+from data.feeds.synthetic import ORIGIN
 from data.instrument import Instrument, Notional, Quantity, Symbol
 from data.quality import QualityLimits
 from data.utc import require_utc
 from execution.engine import EngineSettings
 from execution.protection import ProtectionSettings
 from risk.limits import RiskLimits
-from sextant.settings_file import BadSettings, in_words, merged, read_layers
+from sextant.settings_file import BadSettings, in_words, merged, read_layers, told
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout; relative paths in a configuration start here."""
@@ -89,7 +98,7 @@ class AccountSettings(Section):
     """`[account]`: the one account of this daemon."""
 
     currency: str
-    balances: Mapping[str, Decimal]
+    balances: Mapping[str, Annotated[Decimal, Field(ge=0)]]
     """Opening balances of the paper venue, by asset."""
 
 
@@ -115,10 +124,24 @@ class SyntheticMarketSettings(_Market):
     """`[market]` with source "synthetic": a seeded market; it says everywhere that it is one."""
 
     source: Literal["synthetic"]
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
     start: Utc
     speed: Annotated[float, Field(gt=0)]
     """Market seconds a second: 60 gives a one-minute bar a second."""
+
+    @field_validator("timeframe")
+    @classmethod
+    def _of_minutes(cls, timeframe: Timeframe) -> Timeframe:
+        if timeframe is not Timeframe.M1:
+            raise ValueError("the made-up market has bars of 1m only")
+        return timeframe
+
+    @field_validator("start")
+    @classmethod
+    def _after_its_origin(cls, start: datetime) -> datetime:
+        if start < ORIGIN:
+            raise ValueError(f"the made-up market begins at {ORIGIN:%Y-%m-%dT%H:%M:%SZ}")
+        return start
 
 
 class RecordedMarketSettings(_Market):
@@ -269,12 +292,17 @@ def _desk_problems(settings: Settings) -> Iterator[str]:
     if len(set(ids)) < len(ids):
         yield "desk.strategy_id: two desks share one; each needs its own"
     known = {i.symbol for i in settings.instrument}
+    if len(known) < len(settings.instrument):
+        yield "instrument.symbol: two instruments share one; each needs its own"
     for desk in settings.desk:
         key = f"desk[{desk.strategy_id}]"
         for symbol in desk.instruments:
             if symbol not in known:
                 listed = ", ".join(sorted(known))
                 yield f"{key}.instruments: {symbol} is no [[instrument]]; allowed: {listed}"
+        for name in ("instruments", "overlays"):
+            if len(set(getattr(desk, name))) < len(getattr(desk, name)):
+                yield f"{key}.{name}: something stands there twice"
         yield from (f"{key}.{problem}" for problem in _timeframe_problems(desk, settings.market))
         if isinstance(desk.strategy, CouncilSettings):
             yield from (
@@ -309,7 +337,7 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(merged(layers))
     except ValidationError as error:
-        lines = [line for e in error.errors() for line in in_words(e, layers, Settings)]
+        lines = [line for e in told(error) for line in in_words(e, layers, Settings)]
         raise BadSettings(lines) from None  # the cause would show what was given in secret's stead
     problems = list(_prompt_problems(settings))
     if problems:

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 _LIST_NAMES = ("voter", "strategy_id", "symbol")  # what a table of a list is known by
 
@@ -84,6 +85,13 @@ def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any
 
 def _same_kind(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
     return all(above.get(tag, below.get(tag)) == below.get(tag) for tag in ("source", "kind"))
+
+
+def told(error: ValidationError) -> list[ErrorDetails]:
+    """The errors that say something: not that a list is short of the items that are wrong in it."""
+    errors = error.errors()
+    places = {e["loc"][:depth] for e in errors for depth in range(len(e["loc"]))}
+    return [e for e in errors if e["type"] != "too_short" or e["loc"] not in places]
 
 
 def in_words(

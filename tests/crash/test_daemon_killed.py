@@ -15,7 +15,10 @@ from tests.builders_postgres import server_folder  # noqa: F401 - a fixture
 pytestmark = pytest.mark.xdist_group("daemon")
 
 KILLS = 10
-LATEST = 6000  # callbacks of the event loop; start-up takes some 400, a bar some 10
+LATEST = 6000  # callbacks of the event loop; start-up takes some 400, a bar some 20
+
+# A market so thin that an order takes several bars.
+THIN = "[paper_venue]\nparticipation = 0.0004\n"
 
 # Between two steps that a crash must not tear apart: what has been done, and what has not.
 WINDOWS = [
@@ -48,7 +51,8 @@ async def left_after_an_orderly_stop(rehearsal, folder):
     "seed", [11, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(12, 24))]
 )
 async def test_ten_kills_at_random_lose_and_repeat_nothing(server_folder, seed):  # noqa: F811
-    rehearsal, rng = Rehearsal(a_config(server_folder)), random.Random(seed)
+    config = a_config(server_folder, EAGER if seed % 2 else THIN + EAGER)
+    rehearsal, rng = Rehearsal(config), random.Random(seed)
     for _ in range(KILLS):
         died = rehearsal.killed_after(rng.randrange(50, LATEST))
         assert died.code == -signal.SIGKILL, died.said
@@ -61,8 +65,7 @@ async def test_ten_kills_at_random_lose_and_repeat_nothing(server_folder, seed):
 
 async def test_a_bar_that_the_venue_has_dealt_with_is_not_used_again(server_folder):  # noqa: F811
     """Killed after the venue filled a part of an order, and before we saw the bar."""
-    thin = "[paper_venue]\nparticipation = 0.0004\n" + EAGER
-    rehearsal = Rehearsal(a_config(server_folder, thin))
+    rehearsal = Rehearsal(a_config(server_folder, THIN + EAGER))
     for nth in (4, 5, 6, 7):
         died = rehearsal.signalled("execution.venues.paper:PaperVenue._record", nth, "after")
         assert died.code == -signal.SIGKILL, died.said

@@ -1,5 +1,6 @@
 """What a person at the command line is told, in a process of its own as a person starts it."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -79,10 +80,36 @@ def test_a_bad_configuration_is_said_in_words(tmp_path, text, told):
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("postgresql://somebody:hidden-word", id="no host"),
+        pytest.param("postgresql://somebody:hidden-word@localhost:port/db", id="no port"),
+        pytest.param("mysql://somebody:hidden-word@localhost/db", id="another database"),
+    ],
+)
+def test_an_address_that_is_none_is_said_in_words_and_not_repeated(tmp_path, address):
+    config = a_config(tmp_path, f'[storage]\nfolder = "{tmp_path / "state"}"\n')
+    code, said = sextant("run", "--no-view", "--config", config, SEXTANT_DATABASE_URL=address)
+    assert code == 1
+    assert "sextant: database: " in said
+    assert "hidden-word" not in said
+    assert "Traceback" not in said
+
+
 def test_a_missing_configuration_is_said_in_words():
     code, said = sextant("run", "--config", "nowhere.toml")
     assert code == 2
     assert "nowhere.toml: cannot be read" in said
+
+
+def test_a_file_that_was_cut_short_is_said_in_words(tmp_path):
+    rows = "".join(f"{60 * i},100,101,99,{100 + i % 2},{i}\n" for i in range(3000))
+    path = tmp_path / "BTCUSDT_1m.csv.gz"
+    path.write_bytes(gzip.compress((HEADER + rows).encode())[:-500])
+    code, said = sextant("replay", path, "--config", REHEARSAL, "--out", tmp_path / "out")
+    assert code == 1
+    assert f"sextant: {path}: damaged gzip" in said
 
 
 @pytest.mark.parametrize(
@@ -131,6 +158,18 @@ def test_a_replay_leaves_a_report_and_a_journal_that_can_be_audited(tmp_path):
     code, said = sextant("audit", "--journal", out / "journal.jsonl")
     assert code == 0, said
     assert "sound" in said
+
+
+def test_a_journal_without_bars_is_not_called_unsound(tmp_path):
+    rows = [f"{1_700_000_040 + 60 * i},{100 + i},{108 + i},99,{101 + i},5\n" for i in range(120)]
+    (tmp_path / "BTCUSDT_1m.csv").write_text(HEADER + "".join(rows))
+    out = tmp_path / "out"
+    sextant("replay", tmp_path / "BTCUSDT_1m.csv", "--config", REHEARSAL, "--out", out)
+    code, said = sextant("audit", "--journal", out / "journal.jsonl")
+    assert code == 1
+    assert "no bar is on record" in said
+    assert "--all-records" in said
+    assert "NOT SOUND" not in said
 
 
 def test_an_audit_finds_a_journal_that_was_touched(tmp_path):

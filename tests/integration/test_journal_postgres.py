@@ -159,6 +159,8 @@ async def test_tampering_is_found_out(pool, statement):
         await tamper(pool, statement)
         with pytest.raises(ChainBroken):
             await verify(journal.records())
+        with pytest.raises(ChainBroken):  # and nobody rebuilds his books from it
+            [fact async for fact in journal.facts()]
 
 
 async def test_a_journal_is_not_continued_behind_a_changed_record(pool):

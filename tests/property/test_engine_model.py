@@ -205,7 +205,7 @@ class World:
         account = self.engine.account(self.clock.now())
         for symbol in (BTC, XRP):
             held = account.held(symbol)
-            fit = cover(held, self.engine.working(symbol))
+            fit = cover(held, [o for o in self.engine.orders if o.order.symbol == symbol])
             assert not fit.superfluous
             assert fit.acknowledged == abs(held)
 

@@ -19,6 +19,7 @@ from data.instrument import Notional
 from risk.breaker import (
     Halt,
     Marked,
+    MarkWatch,
     OrderPlaced,
     Reset,
     RiskState,
@@ -108,6 +109,7 @@ class Breaker(RuleBasedStateMachine):
         self.now = NOW
         self.state = initial_state(Notional(Decimal(1000)), NOW)
         self.reference = Reference(Decimal(1000), NOW)
+        self.watch = MarkWatch(LIMITS)
 
     def tell(self, event):
         self.state = next_state(self.state, event, LIMITS)
@@ -118,6 +120,9 @@ class Breaker(RuleBasedStateMachine):
     def mark(self, equity, minutes):
         self.now += minutes * MINUTE
         self.reference.mark(equity, self.now)
+        watched = self.watch.after(self.state, equity, self.now)
+        assert watched == next_state(self.state, Marked(equity=equity, at=self.now), LIMITS)
+        assert (watched is self.state) == (watched == self.state)
         self.tell(Marked(equity=equity, at=self.now))
 
     @rule(

@@ -17,6 +17,7 @@ from sextant.journal.codec import Codec
 from sextant.journal.line import MalformedLine, line_of, parse_line
 from sextant.journal.port import JournalFailed, JournalHeld
 from sextant.journal.record import Chain, Record, require_whole
+from sextant.journal.verify import verified
 
 _BLOCK = 1 << 20  # bytes read at once
 _log = structlog.get_logger(__name__)
@@ -117,7 +118,7 @@ class JsonlJournal:
                     yield parse_line(line)
 
     async def facts(self) -> AsyncIterator[object]:
-        async for record in self.records():
+        async for record in verified(self.records()):
             yield self._codec.decode(record.topic, record.body)
 
 

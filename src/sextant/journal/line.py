@@ -5,7 +5,7 @@ from datetime import datetime
 import orjson
 
 from data.faults import Corrupt
-from sextant.journal.record import Record
+from sextant.journal.record import Record, moment
 
 SCHEMA = 1  # of the line; a fact's own shape is named by its topic
 _BODY = b',"body":'
@@ -19,7 +19,7 @@ def line_of(record: Record) -> bytes:
     """The record as JSON with its line end; the body last, byte for byte, so that digests hold."""
     head = (
         f'{{"schema":{SCHEMA},"name":"{record.name}","seq":{record.seq},'
-        f'"at":"{record.at.isoformat()}","topic":"{record.topic}",'
+        f'"at":"{moment(record.at)}","topic":"{record.topic}",'
         f'"previous":"{record.previous}","digest":"{record.digest}"'
     )
     return b"%b%b%b}\n" % (head.encode(), _BODY, record.body)

@@ -50,5 +50,9 @@ class Journal(Protocol):
         ...
 
     def facts(self) -> AsyncIterator[object]:
-        """What the durable records hold, oldest first."""
+        """What the durable records hold, oldest first.
+
+        Raises:
+            ChainBroken: a record is not what was written, or not where it was.
+        """
         ...

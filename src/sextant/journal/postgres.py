@@ -17,6 +17,7 @@ from data.store import StoreUnavailable
 from sextant.journal.codec import Codec
 from sextant.journal.port import JournalFailed, JournalFull, JournalHeld
 from sextant.journal.record import Chain, ChainBroken, Record, require_whole
+from sextant.journal.verify import verified
 
 _WALL = SystemClock()  # an outage lasts as long as it lasts, whatever time the market has
 _FIRST_WAIT = timedelta(milliseconds=50)
@@ -127,7 +128,7 @@ class PostgresJournal:
             seq = rows[-1]["seq"]
 
     async def facts(self) -> AsyncIterator[object]:
-        async for record in self.records():
+        async for record in verified(self.records()):
             yield self._codec.decode(record.topic, record.body)
 
     async def run(self) -> None:

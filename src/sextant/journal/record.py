@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
 from data.clock import Clock
@@ -28,13 +29,19 @@ class Record:
     digest: str
 
 
+@lru_cache(maxsize=16)
+def moment(at: datetime) -> str:
+    """`at`, in UTC, as records have it; kept, for what one bar leads to is recorded at one time."""
+    return at.isoformat()
+
+
 def digest_of(*, name: str, seq: int, at: datetime, topic: str, body: bytes, previous: str) -> str:
     """SHA-256, in hex, of `previous name seq at topic body`, one a line, `body` without line end.
 
     `at` is written as ISO 8601 with `+00:00`, microseconds only where there are any. No part but
     `body` can hold a line break, and JSON text has none either, so no two records have one text.
     """
-    head = f"{previous}\n{name}\n{seq}\n{at.isoformat()}\n{topic}\n"
+    head = f"{previous}\n{name}\n{seq}\n{moment(at)}\n{topic}\n"
     return sha256(head.encode() + body).hexdigest()
 
 

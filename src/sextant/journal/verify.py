@@ -1,6 +1,6 @@
 """Whether a journal is what was written."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 
 from sextant.journal.record import Record, require_follows, require_whole
 
@@ -15,10 +15,18 @@ async def verify(records: AsyncIterable[Record], *, after: Record | None = None)
         ChainBroken: names the first record that is not what was written, or not where it was.
     """
     count = 0
+    async for _ in verified(records, after=after):
+        count += 1
+    return count
+
+
+async def verified(
+    records: AsyncIterable[Record], *, after: Record | None = None
+) -> AsyncIterator[Record]:
+    """The same records, up to the first that `verify` would name."""
     before = after
     async for record in records:
         require_whole(record)
         require_follows(record, before)
         before = record
-        count += 1
-    return count
+        yield record

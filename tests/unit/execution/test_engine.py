@@ -276,6 +276,22 @@ async def test_an_order_that_never_got_there_is_given_up(stand):
     assert stand.status("A") is OrderStatus.REJECTED
 
 
+async def test_an_entry_that_waited_too_long_is_never_sent_and_an_exit_is():
+    clock = a_clock()
+    stand = Stand(clock, await a_paper_venue(clock), entries_last=60 * SECOND)
+    stand.engine.accept(an_entry("A"))
+    stand.engine.accept(an_entry("X", "100", symbol=XRP, stop="0.5"))
+    stand.engine.accept(an_exit("B"))
+
+    async def an_outage():
+        clock.move_to(NOON + 61 * SECOND)
+
+    stand.journal.flush = an_outage
+    await stand.engine.work()
+    assert stand.line.sent == [an_id("B")]
+    assert {stand.status("A"), stand.status("X")} == {OrderStatus.REJECTED}
+
+
 async def test_a_symbol_that_waits_holds_up_its_own_orders_only(stand):
     stand.line.submissions.append(VenueUnavailable("down"))
     stand.engine.accept(an_entry("A"))

@@ -123,6 +123,29 @@ def test_a_first_run_needs_no_key():
             id="a time without a zone",
         ),
         pytest.param(
+            "[market]\nsource = 'synthetic'\nseed = -1\nspeed = 1\ntimeframe = '1m'\n"
+            "start = 2026-01-05T00:00:00Z",
+            "mine.toml: market.seed: Input should be greater than or equal to 0 (given: -1)",
+            id="a seed below zero",
+        ),
+        pytest.param(
+            "[market]\nsource = 'synthetic'\nseed = 1\nspeed = 1\ntimeframe = '1m'\n"
+            "start = 2016-01-05T00:00:00Z",
+            "mine.toml: market.start: the made-up market begins at 2020-01-01T00:00:00Z",
+            id="before there was a market",
+        ),
+        pytest.param(
+            "[market]\nsource = 'synthetic'\nseed = 1\nspeed = 1\ntimeframe = '5m'\n"
+            "start = 2026-01-05T00:00:00Z",
+            "mine.toml: market.timeframe: the made-up market has bars of 1m only (given: '5m')",
+            id="bars that the made-up market has not",
+        ),
+        pytest.param(
+            "[account]\nbalances = { USDT = -5 }",
+            "mine.toml: account.balances.USDT: Input should be greater than or equal to 0",
+            id="owing from the start",
+        ),
+        pytest.param(
             "[account]\ncurrency = 'EUR'",
             "mine.toml: account.balances: has no EUR, the account's currency",
             id="a currency without a balance",
@@ -211,6 +234,16 @@ def test_a_wrong_seat_is_said_by_its_name(tmp_path, tables, changes, said):
             id="an overlay that is not above",
         ),
         pytest.param(
+            {"instruments": ["BTC/USDT", "BTC/USDT"]},
+            "desk[council].instruments: something stands there twice",
+            id="an instrument twice",
+        ),
+        pytest.param(
+            {"overlays": ["4h", "4h"]},
+            "desk[council].overlays: something stands there twice",
+            id="an overlay twice",
+        ),
+        pytest.param(
             {"quorum": 7}, "desk[council].strategy.quorum: 7 valid ballots of 6", id="quorum"
         ),
         pytest.param(
@@ -234,6 +267,19 @@ def test_a_wrong_desk_is_said_by_its_name(tmp_path, tables, changes, said):
     desk["strategy"] = {**desk["strategy"], **inner}
     told = problems(tmp_path, f"[[desk]]\n{lines_of(desk, **outer)}")
     assert any(problem.startswith(f"mine.toml: {said}") for problem in told), told
+
+
+def test_an_instrument_stands_there_once(tmp_path, tables):
+    first, *others = tables["instrument"]
+    text = "\n".join(f"[[instrument]]\n{lines_of(i)}" for i in (first, first, *others))
+    assert problems(tmp_path, text) == [
+        "mine.toml: instrument.symbol: two instruments share one; each needs its own"
+    ]
+
+
+def test_a_list_whose_only_item_is_wrong_is_not_called_short(tmp_path, tables):
+    (problem,) = problems(tmp_path, f"[[instrument]]\n{lines_of(tables['instrument'][0], tick=0)}")
+    assert problem.startswith("mine.toml: instrument[BTC/USDT].tick: ")
 
 
 def test_every_problem_is_told_at_once(tmp_path):

@@ -52,7 +52,7 @@ def test_a_bar_is_its_row_to_the_last_decimal(path):
         )
     ]
     assert str(events[0].close) == "0.000022010"
-    assert (report.bars, report.refused, report.completeness) == (1, {}, 1.0)
+    assert (report.bars, report.refused, report.missing) == (1, {}, 0)
     assert report.since == report.until == OPENING + MINUTE
 
 
@@ -140,7 +140,6 @@ def test_missing_bars_are_told_before_the_bar_that_shows_them(path):
     )
     assert known_at(events[2]) == known_at(events[3]) == OPENING + 5 * MINUTE
     assert (report.gaps, report.missing) == (1, 2)
-    assert report.completeness == pytest.approx(4 / 6)
 
 
 def test_a_refused_row_leaves_a_gap(path):
@@ -203,7 +202,7 @@ def test_a_report_keeps_only_the_first_refused_rows(path):
 def test_a_report_can_be_asked_for_on_the_way(path):
     write_csv(path, [row(0), row(0), row(1)])
     reading = read_bars(path, BTC, Timeframe.M1)
-    assert (reading.report.bars, reading.report.completeness) == (0, 0.0)
+    assert reading.report.bars == 0
     next(iter(reading))
     assert (reading.report.bars, reading.report.refused) == (1, {})
     list(reading)

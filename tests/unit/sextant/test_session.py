@@ -1,0 +1,142 @@
+"""A session: what becomes of a desk that fails, and when things are said to have happened."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from data.clock import ManualClock
+from data.faults import Corrupt
+from data.feeds.synthetic import SyntheticMarket
+from execution.venues.paper import PaperVenue
+from sextant import wiring
+from sextant.facts import BarSeen, DecisionFailed, DecisionSkipped, codec, venue_codec
+from sextant.journal.memory import MemoryJournal
+from sextant.settings import load_settings
+from tests.builders_daemon import ROOT
+
+SETTINGS = load_settings(ROOT / "config" / "rehearsal.toml")
+START = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+class Scripted:
+    """Decides by what `outcomes` hold: an error is raised, an event is waited for first."""
+
+    def __init__(self, strategy, *outcomes):
+        self._strategy = strategy
+        self._outcomes = list(outcomes)
+
+    async def decide(self, snapshot):
+        match self._outcomes.pop(0):
+            case Exception() as error:
+                raise error
+            case asyncio.Event() as awaited:
+                await awaited.wait()
+        return await self._strategy.decide(snapshot)
+
+
+class Stand:
+    """A session on the made-up market, bar by bar."""
+
+    def __init__(self):
+        self.clock = ManualClock(START)
+        self.journal = MemoryJournal(codec=codec(), clock=self.clock)
+        instruments = SETTINGS.instruments
+        self.paper = PaperVenue(
+            name="paper",
+            instruments=instruments,
+            terms=wiring.paper_terms(SETTINGS),
+            balances=SETTINGS.account.balances,
+            journal=MemoryJournal(codec=venue_codec(), clock=self.clock),
+            clock=self.clock,
+        )
+        engine = wiring.engine(SETTINGS, self.paper, self.journal, self.clock)
+        self.session = wiring.session(
+            SETTINGS,
+            wiring.roster(SETTINGS, self.clock),
+            engine=engine,
+            state=None,
+            paper=self.paper,
+            journal=self.journal,
+            clock=self.clock,
+            keep_all=True,
+        )
+        market = SyntheticMarket(seed=7, instruments=list(instruments.values()))
+        self._bars = market.bars_after(START)
+        (self.desk,) = self.session.desks
+
+    async def sighting(self):
+        """The next snapshot that the desk is to decide on."""
+        while True:
+            bar = next(self._bars)
+            self.clock.move_to(bar.closed_at)
+            if seen := await self.session.take(bar):
+                return seen[0][1]
+
+    async def facts(self, kind):
+        await self.journal.flush()
+        return [fact async for fact in self.journal.facts() if isinstance(fact, kind)]
+
+
+@pytest.fixture
+def stand():
+    return Stand()
+
+
+async def test_a_desk_that_fails_again_and_again_decides_no_more_and_says_so(stand):
+    stand.desk.strategy = Scripted(stand.desk.strategy, *[ValueError("no")] * 3)
+    seen = [await stand.sighting() for _ in range(5)]
+    for snapshot in seen:
+        await stand.session.decide(stand.desk, snapshot)
+    failed, skipped = await stand.facts(DecisionFailed), await stand.facts(DecisionSkipped)
+    assert [f.error for f in failed] == ["ValueError: no"] * 3
+    assert [s.bar_closed_at for s in skipped] == [s.bar.closed_at for s in seen[3:]]
+    assert {s.reason for s in skipped} == {"the desk has failed 3 times in a row"}
+
+
+async def test_two_decisions_at_once_forget_one_failure(stand):
+    go = asyncio.Event()
+    stand.desk.strategy = Scripted(stand.desk.strategy, ValueError("no"), go, go)
+    first, *others = [await stand.sighting() for _ in range(3)]
+    await stand.session.decide(stand.desk, first)
+    async with asyncio.TaskGroup() as tasks:
+        for snapshot in others:
+            tasks.create_task(stand.session.decide(stand.desk, snapshot))
+        go.set()
+    assert not stand.session._failures
+
+
+async def test_what_failed_side_by_side_is_all_told(stand):
+    group = ExceptionGroup("all", [ValueError("this"), ExceptionGroup("in", [KeyError("that")])])
+    stand.desk.strategy = Scripted(stand.desk.strategy, group)
+    await stand.session.decide(stand.desk, await stand.sighting())
+    (failed,) = await stand.facts(DecisionFailed)
+    assert failed.error == "ValueError: this; KeyError: 'that'"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(Corrupt("wrong"), id="alone"),
+        pytest.param(ExceptionGroup("all", [ValueError(), Corrupt("wrong")]), id="among others"),
+    ],
+)
+async def test_what_is_corrupt_ends_the_service(stand, error):
+    stand.desk.strategy = Scripted(stand.desk.strategy, error)
+    with pytest.raises(type(error)):
+        await stand.session.decide(stand.desk, await stand.sighting())
+
+
+async def test_a_bar_is_seen_once_the_venue_is_done_with_it(stand, monkeypatch):
+    """Else what was decided meanwhile would be on record before it, and dated after it."""
+    await stand.sighting()
+    observe, a_while = stand.paper.observe, timedelta(seconds=3)
+
+    async def slowly(bar):
+        await observe(bar)
+        stand.clock.move_to(stand.clock.now() + a_while)
+
+    monkeypatch.setattr(stand.paper, "observe", slowly)
+    snapshot = await stand.sighting()
+    seen = (await stand.facts(BarSeen))[-1]
+    assert seen.at == snapshot.taken_at == snapshot.account.as_of == stand.clock.now()
