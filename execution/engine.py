@@ -51,7 +51,7 @@ class EngineSettings(BaseModel):
     """Orders kept after they are done, for what the venue says late."""
 
 
-async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+async def to_the_end(work: Coroutine[None, None, None]) -> None:
     """Await `work` to its end; being cancelled meanwhile takes effect after it."""
     inner = asyncio.get_running_loop().create_task(work)  # awaited below, whatever happens
     cancelled: asyncio.CancelledError | None = None
@@ -190,7 +190,7 @@ class Engine:
                 if self._is_too_old(approved):
                     self._withdraw(intent.intent_id, "too old to be sent")
                 else:
-                    await _to_the_end(self._submit(approved))
+                    await to_the_end(self._submit(approved))
 
     async def ask_unanswered(self) -> None:
         """Ask the venue about every order without an answer; hold `wire` while this runs."""

@@ -81,6 +81,8 @@ EAGER = """
     confidence = 0.9
 """
 
+_MAIN = "from sextant.cli import main; main()"
+
 # Runs the command line and ends itself without a word at the event loop's n-th callback.
 _DIES_AFTER = """
     import asyncio, os, signal, sys
@@ -172,8 +174,12 @@ class Rehearsal:
         """A daemon that stops by itself after so many bars."""
         return _ended(self.started(bars))
 
+    def audited(self) -> Ended:
+        """The product's own audit; code 0 is sound."""
+        return _ended(self._spawn(_MAIN, command=("audit",)))
+
     def started(self, bars: int | None = None) -> subprocess.Popen[str]:
-        return self._spawn("from sextant.cli import main; main()", bars=bars)
+        return self._spawn(_MAIN, bars=bars)
 
     def killed_after(self, callbacks: int) -> Ended:
         """A daemon that dies by SIGKILL at this callback of its event loop."""
@@ -192,9 +198,15 @@ class Rehearsal:
         how = (place, str(nth), when, str(int(sign)))
         return _ended(self._spawn(_SIGNALLED_AT, *how, bars=bars))
 
-    def _spawn(self, code: str, *arguments: str, bars: int | None = None) -> subprocess.Popen[str]:
+    def _spawn(
+        self,
+        code: str,
+        *arguments: str,
+        bars: int | None = None,
+        command: tuple[str, ...] = ("run", "--no-view"),
+    ) -> subprocess.Popen[str]:
         limit = [] if bars is None else ["--bars", str(bars)]
-        run = ["run", "--no-view", "--config", str(self.config), *limit]
+        run = [*command, "--config", str(self.config), *limit]
         return subprocess.Popen(
             [sys.executable, "-B", "-c", textwrap.dedent(code), *arguments, *run],
             stdout=subprocess.PIPE,

@@ -33,7 +33,12 @@ def timed(work: Callable[P, Awaitable[None]], spent: list[float]) -> Callable[P,
 def replayed(csv: Path, out: Path, *, keep_all: bool = False) -> Summary:
     """The EMA desk over `csv`, as `sextant replay` runs it."""
     return sextant.replay.run_replay(
-        load_settings(CONFIG), [csv], out=out, keep_all=keep_all, console=Console(file=StringIO())
+        load_settings(CONFIG),
+        [csv],
+        out=out,
+        keep_all=keep_all,
+        ask_models=False,
+        console=Console(file=StringIO()),
     )
 
 

@@ -9,7 +9,7 @@ from the record: it is the clock's, and decides nothing.
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
@@ -48,18 +48,22 @@ from sextant.facts import (
     FlawsSeen,
     RunStarted,
     RunStopped,
+    Watched,
     codec,
     venue_codec,
 )
 from sextant.history import read_history, warm_up
 from sextant.house import DESK_JOURNAL, VENUE_JOURNAL
 from sextant.journal.codec import Codec
+from sextant.journal.export import export_jsonl
 from sextant.journal.line import parse_line
 from sextant.journal.postgres import PostgresJournal
 from sextant.journal.record import Record
 from sextant.journal.verify import verify
 from sextant.session import Session
 from sextant.settings import Settings, secret
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Derived: TypeAlias = Decision | Submitting | Cancelling | RiskState | Rejection | FlawsSeen
 """What the program makes of facts; everything else in the journal came from outside."""
@@ -137,7 +141,7 @@ class Auditor:
         self._codec = codec
         self._bars_of = bars_of
         self._made = _Made()
-        self._clock = ManualClock(datetime.fromisoformat("1970-01-01T00:00:00+00:00"))
+        self._clock = ManualClock(_EPOCH)
         self._orders: list[object] = []  # facts that rebuild orders and ledger
         self._state: RiskState | None = None
         self._said: dict[VoterId, Said] = {}
@@ -167,6 +171,9 @@ class Auditor:
         match fact:
             case BarSeen():
                 await self._see(session, fact)
+            case Watched():
+                self._clock.move_to(fact.at)
+                session.book.guard(now=fact.at)
             case Decision():
                 await self._decide(session, fact)
             case DecisionSkipped() | DecisionFailed():
@@ -302,8 +309,10 @@ class Findings:
         return not self.mismatches and not self.differences
 
 
-async def run_audit(settings: Settings, *, console: Console) -> bool:
+async def run_audit(settings: Settings, *, export: Path | None, console: Console) -> bool:
     """Audit the state folder's journals and print what was found; True if all is well.
+
+    With `export` the desks' journal is also written there, by topic and day.
 
     Raises:
         Fault: the database cannot be opened, a daemon still writes the journal, or a chain is
@@ -316,12 +325,18 @@ async def run_audit(settings: Settings, *, console: Console) -> bool:
     ):
         await migrate(pool)
         findings = await audit(settings, pool)
+        if export is not None:
+            clock = ManualClock(_EPOCH)
+            ours = PostgresJournal(pool, name=DESK_JOURNAL, codec=codec(), clock=clock)
+            await export_jsonl(ours.records(), export)
     _show(findings, console)
     return findings.is_sound
 
 
-async def run_file_audit(path: Path, *, console: Console) -> bool:
+async def run_file_audit(path: Path, *, export: Path | None, console: Console) -> bool:
     """Audit a journal in a file, of a run that brought no history, and print what was found.
+
+    With `export` it is also written there, by topic and day.
 
     Raises:
         Fault: the file is no journal, its chain is broken, or it holds too little.
@@ -331,6 +346,8 @@ async def run_file_audit(path: Path, *, console: Console) -> bool:
     count = await verify(_lines(path))
     async for record in _lines(path):
         await auditor.follow(record)
+    if export is not None:
+        await export_jsonl(_lines(path), export)
     findings = Findings(
         records={str(path): count},
         runs=auditor.runs,
@@ -350,7 +367,7 @@ async def _lines(path: Path) -> AsyncIterator[Record]:
 
 async def audit(settings: Settings, pool: Pool) -> Findings:
     """Verify both chains, make every decision again, and compare the books."""
-    clock = ManualClock(datetime.fromisoformat("1970-01-01T00:00:00+00:00"))
+    clock = ManualClock(_EPOCH)
     ours = PostgresJournal(pool, name=DESK_JOURNAL, codec=codec(), clock=clock)
     books = PostgresJournal(pool, name=VENUE_JOURNAL, codec=venue_codec(), clock=clock)
     async with ours, books:  # nobody writes while we read

@@ -109,6 +109,10 @@ class Book:
                 self._advance(settled.closed)
                 self._scorecard.close(settled.closed)
 
+    def is_guarded(self, now: datetime) -> bool:
+        """Whether every position had its stop when last looked at, and nothing has changed."""
+        return self._protection.is_settled(self.account(now), self.engine.revision)
+
     def guard(self, *, now: datetime) -> AccountState:
         """See to it that every position has its stop, and no stop is left without a position.
 

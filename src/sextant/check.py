@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from agents.prompts import BadPrompt, PromptLibrary
 from data.faults import Fault
 from data.postgres.binaries import found
 from sextant.house import rehearsal_of
-from sextant.settings import PROJECT, Mode, Settings, secret
+from sextant.settings import PROJECT, Mode, Settings, SyntheticMarketSettings, secret
 
 _ENOUGH_DISK = 1 << 30  # bytes; a year of one-minute bars of three symbols with its journal fits
 
@@ -32,6 +33,7 @@ def inspect_environment(settings: Settings, config: Path) -> list[Finding]:
         _market(settings, config),
         *_seats(settings),
         _prompts(settings, config),
+        *_pace(settings, config),
         *_limits(settings, config),
         _database(settings),
         *_folder(settings),
@@ -64,6 +66,21 @@ def _seats(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 severity="note",
                 text=f"seat {seat.voter}: {seat.needs} is not set; the seat is empty and abstains",
+            )
+
+
+def _pace(settings: Settings, config: Path) -> Iterator[Finding]:
+    """At a rehearsal's speed, an answer can be older than the oldest price that rules accept."""
+    market, allowed = settings.market, settings.risk.max_price_age
+    asked = [seat.voter for seat in settings.seat if secret(seat.needs)]
+    if asked and isinstance(market, SyntheticMarketSettings):
+        slowest = timedelta(seconds=settings.panel.deadline_s * market.speed)
+        if slowest > allowed:
+            yield Finding(
+                severity="note",
+                text=f"{config}: market.speed {market.speed:g} makes an answer up to {slowest} of "
+                f"market time old, and risk.max_price_age is {allowed}: what {', '.join(asked)} "
+                "say late will be vetoed; a slower market lets them trade",
             )
 
 

@@ -79,6 +79,14 @@ def replay(
             "decide everything again from the journal alone.",
         ),
     ] = False,
+    ask_models: Annotated[
+        bool,
+        typer.Option(
+            "--ask-models",
+            help="Ask the models whose keys are set, and pay for it; their answers differ from "
+            "run to run. Without it every seat is filled by its stand-in.",
+        ),
+    ] = False,
 ) -> None:
     """Run the same decision cycle over recorded bars, as fast as it goes.
 
@@ -87,7 +95,14 @@ def replay(
     """
     from sextant.replay import run_replay
 
-    run_replay(_settings(config), files, out=out, keep_all=all_records, console=Console())
+    run_replay(
+        _settings(config),
+        files,
+        out=out,
+        keep_all=all_records,
+        ask_models=ask_models,
+        console=Console(),
+    )
 
 
 @app.command()
@@ -96,6 +111,12 @@ def audit(
     journal: Annotated[
         Path | None,
         typer.Option(help="A replay's journal.jsonl, written with --all-records, instead."),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the journal there, as TOPIC/date=YYYY-MM-DD/TOPIC.jsonl.",
+        ),
     ] = None,
 ) -> None:
     """Verify the journal of a daemon that is not running, and decide everything again from it.
@@ -107,9 +128,9 @@ def audit(
 
     console = Console()
     if journal is not None:
-        sound = asyncio.run(run_file_audit(journal, console=console))
+        sound = asyncio.run(run_file_audit(journal, export=export, console=console))
     else:
-        sound = asyncio.run(run_audit(_settings(config), console=console))
+        sound = asyncio.run(run_audit(_settings(config), export=export, console=console))
     raise typer.Exit(0 if sound else 1)
 
 

@@ -16,6 +16,7 @@ from data.clock import SystemClock
 from data.faults import Transient
 from data.snapshot import Snapshot
 from data.store import StoreUnavailable
+from execution.engine import to_the_end
 from execution.reconcile import reconcile
 from sextant.desk import Desk
 from sextant.evaluation.report import table, write_report
@@ -28,7 +29,9 @@ from sextant.telemetry import start_logging
 from sextant.terminal import render
 
 _RECONCILE_EVERY, _RECONCILE_AGAIN = timedelta(minutes=5), timedelta(seconds=2)
+_WATCH_EVERY = timedelta(seconds=1)
 _SETTLE_WITHIN = timedelta(seconds=20)  # a supervisor kills after some time, too
+_STOPPING = "the daemon stops"
 _VIEW_EVERY = timedelta(milliseconds=500)
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=5)
 _WALL = (
@@ -102,6 +105,7 @@ class Daemon:
                 background = [
                     tasks.create_task(engine.run(), name="engine"),
                     tasks.create_task(self._keep_reconciled(), name="reconcile"),
+                    tasks.create_task(self._keep_watch(), name="watch"),
                 ]
                 if view:
                     background.append(tasks.create_task(self._show(), name="view"))
@@ -110,9 +114,11 @@ class Daemon:
                 await asyncio.wait({feed, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 reason = "its bars are done" if feed.done() else "asked to"
                 patience.callback(_after(_SETTLE_WITHIN, self._house.give_up).cancel)
+                feed.cancel()
+                await asyncio.wait({feed})  # the bar at hand is dealt with
                 for worker in self._workers.values():
                     worker.cancel()
-                for task in (*background, stopping, feed):
+                for task in (*background, stopping):
                     task.cancel()
         return reason
 
@@ -127,12 +133,15 @@ class Daemon:
             if event.closed_at <= house.newest.get(event.symbol, event.opened_at):
                 continue  # seen before the restart
             await self._keep(event)
-            for desk, snapshot in await session.take(event):
-                self._worker(desk, snapshot, tasks).offer(snapshot)
+            await to_the_end(self._take(event, tasks))
             if self._max_bars is not None and session.scorecard.bars >= self._max_bars:
                 break
         for worker in self._workers.values():
             await worker.finish()
+
+    async def _take(self, bar: Bar, tasks: asyncio.TaskGroup) -> None:
+        for desk, snapshot in await self._session.take(bar):
+            self._worker(desk, snapshot, tasks).offer(snapshot)
 
     def _worker(self, desk: Desk, snapshot: Snapshot, tasks: asyncio.TaskGroup) -> "Worker":
         key = (desk.strategy_id, snapshot.instrument.symbol)
@@ -153,6 +162,12 @@ class Daemon:
                 wait = min(2 * wait, _LONGEST_WAIT)
             else:
                 return
+
+    async def _keep_watch(self) -> None:
+        """Look after the stops every second, whether bars come or not."""
+        while True:
+            await _WALL.sleep(_WATCH_EVERY)
+            self._session.watch()
 
     async def _keep_reconciled(self) -> None:
         """Hold our books against the venue's again: soon while they differ, else now and then."""
@@ -196,6 +211,7 @@ class Worker:
         self._session = session
         self._desk = desk
         self._mailbox: asyncio.Queue[Snapshot] = asyncio.Queue(maxsize=1)
+        self._at_hand: Snapshot | None = None
         self._task = tasks.create_task(self._run(), name=f"desk {desk.strategy_id}")
 
     def offer(self, snapshot: Snapshot) -> None:
@@ -210,13 +226,18 @@ class Worker:
         await self._mailbox.join()
 
     def cancel(self) -> None:
-        """Give up; a decision that is not yet on record will never be."""
+        """Decide no more; what was to be decided is on record as passed over."""
         self._task.cancel()
+        if self._at_hand is not None:
+            self._session.skip(self._desk, self._at_hand, _STOPPING)
+        if self._mailbox.full():
+            self._session.skip(self._desk, self._mailbox.get_nowait(), _STOPPING)
 
     async def _run(self) -> None:
         while True:
-            snapshot = await self._mailbox.get()
-            await self._session.decide(self._desk, snapshot)
+            self._at_hand = await self._mailbox.get()
+            await self._session.decide(self._desk, self._at_hand)
+            self._at_hand = None
             self._mailbox.task_done()
 
 

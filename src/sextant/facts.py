@@ -73,6 +73,13 @@ class FlawsSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """Between two bars, not every position had its stop: protection looked at the book."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCosts:
     """What the models have cost since 00:00 UTC, calls without an answer included."""
 
@@ -110,6 +117,7 @@ TOPICS: Mapping[str, type] = {
     "flaw": FlawsSeen,
     "signals": Decision,
     "costs": ModelCosts,
+    "watch": Watched,
     "skip": DecisionSkipped,
     "error": DecisionFailed,
     "rejection": Rejection,

@@ -32,12 +32,19 @@ class NothingToReplay(Refused):
 
 
 def run_replay(
-    settings: Settings, files: Sequence[Path], *, out: Path, keep_all: bool, console: Console
+    settings: Settings,
+    files: Sequence[Path],
+    *,
+    out: Path,
+    keep_all: bool,
+    ask_models: bool,
+    console: Console,
 ) -> Summary:
     """Replay `files` and write the report and the journal into `out`.
 
     With `keep_all` every bar and decision is on record, as in a live run, so that the journal
-    alone can be audited; without it, a bar that changes nothing leaves no record.
+    alone can be audited; without it, a bar that changes nothing leaves no record. With
+    `ask_models` seats with a key ask their models, whose answers nothing makes again.
 
     Raises:
         NothingToReplay: a file holds another pair or timeframe than the configuration trades.
@@ -56,7 +63,8 @@ def run_replay(
         task = progress.add_task("bars", total=rows)
         events = _counted(merge(readings), lambda: progress.advance(task, _STEP))
         market = "recorded: " + ", ".join(f"{p.name} {file_digest(p)[:12]}" for p in files)
-        run = replay(settings, events, market=market, out=out, keep_all=keep_all)
+        seated = wiring.roster if ask_models else wiring.unasked_roster
+        run = replay(settings, events, market=market, out=out, keep_all=keep_all, seated=seated)
         session, summary = asyncio.run(run)
         progress.update(task, completed=rows)
     _, page = write_report(out, summary, session.scorecard)
@@ -74,7 +82,7 @@ async def replay(
     market: str,
     out: Path,
     keep_all: bool = False,
-    seated: Callable[[Settings, Clock], wiring.Roster] = wiring.roster,
+    seated: Callable[[Settings, Clock], wiring.Roster] = wiring.unasked_roster,
 ) -> tuple[Session, Summary]:
     """Take every event through the house, on a clock that stands at each; paper fills the orders.
 

@@ -25,6 +25,7 @@ from sextant.facts import (
     FlawsSeen,
     GapSeen,
     ModelCosts,
+    Watched,
 )
 
 _NOT_NEW = (FlawKind.DUPLICATE, FlawKind.OUT_OF_ORDER)
@@ -80,7 +81,8 @@ class Session:
             self._journal.write(FlawsSeen(at=now, symbol=bar.symbol, flaws=flaws))
             if any(flaw.kind in _NOT_NEW for flaw in flaws):
                 return []
-        self.book.mark(bar, now=now)
+        if not any(flaw.kind is FlawKind.JUMP for flaw in flaws):
+            self.book.mark(bar, now=now)  # one bad tick must not move a peak or trip a breaker
         account = self.book.guard(now=now)
         self.scorecard.see(bar, self.book.ledger.equity)
         sightings = []
@@ -89,6 +91,13 @@ class Session:
             if snapshot is not None and not flaws:
                 sightings.append((desk, snapshot))
         return sightings
+
+    def watch(self) -> None:
+        """Look after the stops between two bars too: a feed may be silent when one is missing."""
+        now = self._clock.now()
+        if not self.book.is_guarded(now):
+            self._journal.write(Watched(at=now))
+            self.book.guard(now=now)
 
     def note(self, gap: FeedInterrupted) -> None:
         """Put a hole in the feed on record."""

@@ -81,13 +81,22 @@ def roster(settings: Settings, clock: Clock, *, spent_today: Decimal = Decimal(0
     """
     deadline = timedelta(seconds=settings.panel.deadline_s)
     seats = tuple(_seat(s, settings.mode, clock, deadline) for s in settings.seat)
-    budget = Budget(
+    return roster_of(settings, seats, _budget(settings, spent_today))
+
+
+def unasked_roster(settings: Settings, clock: Clock) -> Roster:
+    """The seats without a model, whatever keys are set: nothing is paid, or left to chance."""
+    seats = tuple(_without_model(s, settings.mode, "not asked in a replay") for s in settings.seat)
+    return roster_of(settings, seats, _budget(settings, Decimal(0)))
+
+
+def _budget(settings: Settings, spent_today: Decimal) -> Budget:
+    return Budget(
         daily_limit=settings.panel.daily_budget_usd,
         decision_limit=settings.panel.decision_budget_usd,
         clock=SystemClock(),
         spent=spent_today,
     )
-    return roster_of(settings, seats, budget)
 
 
 def roster_of(settings: Settings, seats: tuple[Seat, ...], budget: Budget) -> Roster:
@@ -110,9 +119,13 @@ def _seat(seat: SeatSettings, mode: Mode, clock: Clock, deadline: timedelta) -> 
             price=seat.price,
             max_tokens=seat.max_tokens,
         )
+    return _without_model(seat, mode, f"{seat.needs} is not set")
+
+
+def _without_model(seat: SeatSettings, mode: Mode, why: str) -> Seat:
     if mode is Mode.REHEARSAL:
         return stand_in(seat.voter, seat.stand_in)
-    return EmptySeat(voter=seat.voter, model=seat.model, detail=f"{seat.needs} is not set")
+    return EmptySeat(voter=seat.voter, model=seat.model, detail=why)
 
 
 def stand_in(voter: VoterId, name: str) -> RuleSeat:

@@ -4,10 +4,8 @@ import random
 import signal
 
 import pytest
-from rich.console import Console
 
 from execution.order import Submitting
-from sextant.audit import run_audit
 from sextant.facts import RunStarted, RunStopped
 from tests.builders_daemon import EAGER, Rehearsal, a_config, flaws, servers, what_is_left
 from tests.builders_postgres import server_folder  # noqa: F401 - a fixture
@@ -60,7 +58,8 @@ async def test_ten_kills_at_random_lose_and_repeat_nothing(server_folder, seed):
     assert flaws(left) == []
     assert len(left.of(RunStarted)) > KILLS / 2
     assert len(left.of(Submitting)) > 50
-    assert await run_audit(left.settings, console=Console(quiet=True))
+    audited = rehearsal.audited()
+    assert audited.code == 0, audited.said
 
 
 async def test_a_bar_that_the_venue_has_dealt_with_is_not_used_again(server_folder):  # noqa: F811

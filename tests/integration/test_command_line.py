@@ -155,9 +155,10 @@ def test_a_replay_leaves_a_report_and_a_journal_that_can_be_audited(tmp_path):
     )
     assert code == 0, said
     assert {"report.html", "report.json", "journal.jsonl"} <= {p.name for p in out.iterdir()}
-    code, said = sextant("audit", "--journal", out / "journal.jsonl")
+    code, said = sextant("audit", "--journal", out / "journal.jsonl", "--export", tmp_path / "x")
     assert code == 0, said
     assert "sound" in said
+    assert (tmp_path / "x" / "bar" / "date=2023-11-14" / "bar.jsonl").is_file()
 
 
 def test_a_journal_without_bars_is_not_called_unsound(tmp_path):

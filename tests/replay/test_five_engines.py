@@ -30,6 +30,7 @@ def test_a_month_of_real_bars_ends_where_five_engines_end(month, tmp_path):
         [month],
         out=tmp_path / "out",
         keep_all=False,
+        ask_models=False,
         console=Console(file=StringIO()),
     )
     assert summary.bars == _BARS

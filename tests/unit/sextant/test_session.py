@@ -1,6 +1,7 @@
 """A session: what becomes of a desk that fails, and when things are said to have happened."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,9 +9,19 @@ import pytest
 from data.clock import ManualClock
 from data.faults import Corrupt
 from data.feeds.synthetic import SyntheticMarket
+from execution.order import Submitting
+from execution.reconcile import reconcile
 from execution.venues.paper import PaperVenue
+from risk.intent import Purpose
 from sextant import wiring
-from sextant.facts import BarSeen, DecisionFailed, DecisionSkipped, codec, venue_codec
+from sextant.facts import (
+    BarSeen,
+    DecisionFailed,
+    DecisionSkipped,
+    Watched,
+    codec,
+    venue_codec,
+)
 from sextant.journal.memory import MemoryJournal
 from sextant.settings import load_settings
 from tests.builders_daemon import ROOT
@@ -140,3 +151,52 @@ async def test_a_bar_is_seen_once_the_venue_is_done_with_it(stand, monkeypatch):
     snapshot = await stand.sighting()
     seen = (await stand.facts(BarSeen))[-1]
     assert seen.at == snapshot.taken_at == snapshot.account.as_of == stand.clock.now()
+
+
+async def held(stand):
+    """Let the desk trade until it holds something; its stop stands at the venue."""
+    engine = stand.session.book.engine
+    await reconcile(engine)
+    while not engine.plans:
+        await stand.session.decide(stand.desk, await stand.sighting())
+        await stand.session.work_off()
+    (stop,) = [order for order in engine.orders if order.is_protective]
+    return stop
+
+
+@pytest.mark.req("S0-26")
+async def test_a_stop_that_is_gone_is_missed_between_two_bars(stand):
+    """The feed may be silent: nothing but the clock moves here."""
+    engine = stand.session.book.engine
+    stop = await held(stand)
+    stand.session.watch()
+    assert await stand.facts(Watched) == []
+    await stand.paper.cancel(stop.client_order_id)
+    engine.settle()
+    for _ in range(3):
+        stand.session.watch()
+        stand.clock.move_to(stand.clock.now() + timedelta(seconds=2))
+    await stand.session.work_off()
+    again = [
+        f.order for f in await stand.facts(Submitting) if f.order.purpose is Purpose.PROTECTION
+    ]
+    assert [order.trigger for order in again] == [stop.order.trigger]
+    assert await stand.facts(Watched)
+    (standing,) = [order for order in engine.orders if order.is_protective]
+    assert standing.remaining == stop.remaining
+
+
+async def test_one_bad_tick_moves_no_peak(stand):
+    await stand.sighting()
+    bar = next(stand._bars)
+    before = stand.session.book.ledger.last_mark(bar.symbol)
+    wild = replace(bar, high=bar.high * 2, close=bar.high * 2)
+    stand.clock.move_to(wild.closed_at)
+    assert await stand.session.take(wild) == []
+    assert stand.session.book.ledger.last_mark(wild.symbol) == before
+
+
+def test_a_replay_asks_no_model_whatever_keys_are_set(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-set-but-not-asked")
+    seats = wiring.unasked_roster(SETTINGS, ManualClock(START))
+    assert set(seats.stand_ins) == {seat.voter for seat in SETTINGS.seat}
