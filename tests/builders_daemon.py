@@ -98,10 +98,11 @@ _DIES_AFTER = """
     main()
 """
 
-# The same at the n-th call of a method, before or after it has done its work, by any signal.
+# The same at the n-th call of a method, before or after it has done its work, by any signal. Where
+# it can wait it does, until the signal has had its effect.
 _SIGNALLED_AT = """
-    import functools, importlib, inspect, os, sys
-    place, nth, when, sign = sys.argv.pop(1), *(sys.argv.pop(1) for _ in range(3))
+    import asyncio, functools, importlib, inspect, os, sys
+    place, nth, when, sign = (sys.argv.pop(1) for _ in range(4))
     module, _, name = place.rpartition(":")
     owner, _, name = name.rpartition(".")
     target = importlib.import_module(module)
@@ -112,27 +113,28 @@ _SIGNALLED_AT = """
         global left
         left -= 1
         return not left
-    if inspect.iscoroutinefunction(work):
-        @functools.wraps(work)
-        async def marked(*args, **named):
-            due = is_due()
-            if due and when == "before":
-                os.kill(os.getpid(), int(sign))
-            result = await work(*args, **named)
-            if due and when == "after":
-                os.kill(os.getpid(), int(sign))
-            return result
-    else:
-        @functools.wraps(work)
-        def marked(*args, **named):
-            due = is_due()
-            if due and when == "before":
-                os.kill(os.getpid(), int(sign))
-            result = work(*args, **named)
-            if due and when == "after":
-                os.kill(os.getpid(), int(sign))
-            return result
-    setattr(target, name, marked)
+    async def signalled():
+        os.kill(os.getpid(), int(sign))
+        await asyncio.sleep(0.2)
+    @functools.wraps(work)
+    async def marked(*args, **named):
+        due = is_due()
+        if due and when == "before":
+            await signalled()
+        result = await work(*args, **named)
+        if due and when == "after":
+            await signalled()
+        return result
+    @functools.wraps(work)
+    def marked_at_once(*args, **named):
+        due = is_due()
+        if due and when == "before":
+            os.kill(os.getpid(), int(sign))
+        result = work(*args, **named)
+        if due and when == "after":
+            os.kill(os.getpid(), int(sign))
+        return result
+    setattr(target, name, marked if inspect.iscoroutinefunction(work) else marked_at_once)
     from sextant.cli import main
     main()
 """

@@ -257,8 +257,8 @@ def small_disk(folder, size, *options):
     ("place", "nth"),
     [
         pytest.param("execution.venues.paper:PaperVenue.submit", 4, id="an order on the wire"),
-        pytest.param("execution.venues.paper:PaperVenue._record", 6, id="a fill being told"),
-        pytest.param("sextant.session:Session.decide", 9, id="a decision being made"),
+        pytest.param("execution.venues.paper:PaperVenue._settle", 9, id="a fill being told"),
+        pytest.param("agents.baseline_strategy:SeededRandom.decide", 9, id="a decision"),
     ],
 )
 def test_a_stop_ends_what_is_under_way_on_record(server_folder, place, nth, when):
