@@ -1,8 +1,10 @@
 """All that a rule may see: one order, sized, against one account at one moment."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 from data.account import AccountState
 from data.instrument import Quantity
@@ -10,13 +12,27 @@ from risk.breaker import RiskState
 from risk.intent import OrderIntent
 from risk.limits import RiskLimits
 from risk.market import Market
+from risk.referral import Consent
 
 _NOTHING = Decimal(0)
+_ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeskAccount:
+    """A desk's own part of the account: its capital, holdings and orders, and its own limits."""
+
+    account: AccountState
+    state: RiskState
+    limits: RiskLimits
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
-    """`intent` with the size that is proposed for it, and everything it is judged by."""
+    """`intent` with the size that is proposed for it, and everything it is judged by.
+
+    Not slotted, so that what many rules read is reckoned once.
+    """
 
     intent: OrderIntent
     quantity: Quantity  # signed, on the lot grid; zero where no size could be found
@@ -25,28 +41,35 @@ class Case:
     state: RiskState  # marked with the account's equity at `now`
     limits: RiskLimits
     now: datetime
+    consent: Consent | None = None
 
-    @property
+    def of_size(self, quantity: Quantity) -> "Case":
+        """The same at another size; what was reckoned already stays, for none of it rests on it."""
+        other = object.__new__(Case)
+        other.__dict__.update(self.__dict__, quantity=quantity)
+        return other
+
+    @cached_property
     def sign(self) -> int:
         """+1 for a long entry, -1 for a short one."""
         return self.intent.direction.sign
 
-    @property
+    @cached_property
     def equity(self) -> Decimal:
         """The account's equity; zero, of which every share is nothing, where it is unknown."""
         return known(self.account.equity) or _NOTHING
 
-    @property
+    @cached_property
     def price(self) -> Decimal | None:
         """The last price, in quote currency."""
         return known(self.market.price)
 
-    @property
+    @cached_property
     def rate(self) -> Decimal | None:
         """The price of one unit of quote currency in the account's."""
         return known(self.market.rate)
 
-    @property
+    @cached_property
     def entry_price(self) -> Decimal | None:
         """Where an entry would fill, in quote currency: at the market, or where it waits."""
         price, trigger, limit = self.price, self.intent.trigger, self.intent.limit
@@ -57,7 +80,7 @@ class Case:
             price = worse(price, trigger)
         return better(price, limit) if limit is not None else price
 
-    @property
+    @cached_property
     def unit_value(self) -> Decimal | None:
         """Notional of one unit of base, in the account's currency, at the dearer of the prices."""
         price, entry, rate = self.price, self.entry_price, self.rate
@@ -65,7 +88,7 @@ class Case:
             return None
         return max(price, entry) * rate
 
-    @property
+    @cached_property
     def stop_distance(self) -> Decimal | None:
         """From the entry to a stop on its losing side, in quote currency; None without one."""
         entry, stop = self.entry_price, known(self.intent.stop)
@@ -73,13 +96,82 @@ class Case:
             return None
         return known((entry - stop) * self.sign)
 
-    @property
+    @cached_property
     def drawdown(self) -> Decimal:
         """Fall from peak equity, as a fraction of the peak; 1 where it cannot be told."""
         peak = known(self.state.peak_equity)
-        return (peak - self.equity) / peak if peak is not None else Decimal(1)
+        return (peak - self.equity) / peak if peak is not None else _ONE
+
+    @cached_property
+    def exposure(self) -> Decimal:
+        """Gross notional held and in flight, in the account's currency."""
+        account = self.account
+        total = sum((abs(p.notional) for p in account.positions.values()), _NOTHING)
+        for order in account.in_flight:
+            if not order.reduce_only:
+                total += abs(order.notional)
+        return total
+
+    @cached_property
+    def cost_share(self) -> Decimal:
+        """Cost of entry and exit, as a share of the price: fees, slippage, and one spread.
+
+        An unknown spread costs what the limits call slippage, and nothing more.
+        """
+        cost = 2 * (self.limits.taker_fee + self.limits.slippage)
+        spread = self.market.spread_bps
+        if spread is None or not 0 < spread < math.inf:
+            return cost
+        return cost + as_decimal(spread) / 10_000
+
+    @property
+    def volatility_guard(self) -> float:
+        """The guard's cap; zero, which is off, while it is only tried in shadow."""
+        limits = self.limits
+        return 0.0 if "volatility_guard" in limits.shadow else limits.volatility_guard
+
+    @property
+    def volatility_target(self) -> float:
+        """The target; zero, which is off, while it is only tried in shadow."""
+        limits = self.limits
+        return 0.0 if "volatility_target" in limits.shadow else limits.volatility_target
+
+    @cached_property
+    def overlays_against(self) -> tuple[str, ...]:
+        """Why the higher timeframes are against this entry, `1h_downtrend`; empty if they are not.
+
+        A trend counts beyond the threshold, not at it; a stale or unreadable one is neutral.
+        """
+        limits, against, agreeing = self.limits, [], 0
+        if not limits.overlay_timeframes:
+            return ()
+        for overlay in self.market.overlays:
+            trend = overlay.trend * self.sign
+            if overlay.timeframe not in limits.overlay_timeframes or not self._is_fresh(
+                overlay.updated_at, limits.overlay_max_age * overlay.timeframe.delta.total_seconds()
+            ):
+                continue
+            if -math.inf < trend < -limits.overlay_threshold:
+                kind = "downtrend" if self.sign > 0 else "uptrend"
+                against.append(f"{overlay.timeframe}_{kind}")
+            elif limits.overlay_threshold < trend < math.inf:
+                agreeing += 1
+        return tuple(against) if limits.overlay_rule.vetoes(len(against), agreeing) else ()
+
+    def _is_fresh(self, updated_at: datetime, most: float) -> bool:
+        return 0 <= (self.now - updated_at).total_seconds() <= most
 
 
 def known(value: Decimal | None) -> Decimal | None:
     """`value` where it is a finite number above zero, which all prices and rates must be."""
     return value if value is not None and value.is_finite() and value > 0 else None
+
+
+def readable(value: float | None) -> float | None:
+    """`value` where it is a finite estimate above zero."""
+    return value if value is not None and 0 < value < math.inf else None
+
+
+def as_decimal(value: float) -> Decimal:
+    """An estimate crossing over, by its shortest text."""
+    return Decimal(repr(value))

@@ -35,8 +35,9 @@ from execution.order import Cancelling, Submitted, Submitting
 from execution.reconcile import compare_balances
 from execution.venue import OrderChanged, Venue, VenueEvent, VenueOrder
 from execution.venues.paper import PaperVenue
-from risk.approval import ApprovedOrder, Rejection
+from risk.approval import ApprovedOrder, Rejection, Revision
 from risk.breaker import RiskState
+from risk.referral import Referral
 from sextant import wiring
 from sextant.cycle import Decision
 from sextant.desk import Desk
@@ -51,7 +52,9 @@ from sextant.journal.verify import verify
 from sextant.session import Session
 from sextant.settings import Settings, secret
 
-Derived: TypeAlias = Decision | Submitting | Cancelling | RiskState | Rejection | FlawsSeen
+Derived: TypeAlias = (
+    Decision | Submitting | Cancelling | RiskState | Rejection | Revision | Referral | FlawsSeen
+)
 """What the program makes of facts; everything else in the journal came from outside."""
 
 Said: TypeAlias = dict[tuple[Symbol, datetime], RecordedAnswer | Abstention]

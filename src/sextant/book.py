@@ -12,11 +12,20 @@ from execution.blotter import FillBooked, Settled
 from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
 from execution.journal import OrderJournal
 from execution.protection import CancelStop, Protection
-from risk.approval import ApprovedOrder, Rejection, Verdict, judge
-from risk.breaker import Marked, OrderPlaced, RiskEvent, RiskState, next_state
+from risk.approval import ApprovedOrder, Rejection, Revision, Verdict, judge
+from risk.breaker import (
+    Marked,
+    OrderPlaced,
+    RiskEvent,
+    RiskState,
+    TradingState,
+    next_state,
+)
+from risk.breaker_orders import breaker_intents
 from risk.intent import OrderIntent
 from risk.limits import RiskLimits
 from risk.market import Market
+from risk.referral import Referral
 from sextant.evaluation.scorecard import Scorecard
 
 
@@ -90,6 +99,8 @@ class Book:
             case Rejection():
                 self._journal.write(verdict)
                 self._scorecard.reject(verdict)
+            case Referral() | Revision():
+                self._journal.write(verdict)
 
     def _accept(self, approved: ApprovedOrder, *, now: datetime) -> None:
         try:
@@ -124,7 +135,32 @@ class Book:
                 case OrderIntent():
                     market = self._bare_market(action.symbol)
                     self.act(self.judge(action, market, now=now), now=now)
-        return self.account(now) if actions else account
+        cut = self._cut_down(account, now=now)
+        return self.account(now) if actions or cut else account
+
+    def _cut_down(self, account: AccountState, *, now: datetime) -> bool:
+        """Ask for what a breaker wants closed; whether it wants anything."""
+        if self.state.trading is TradingState.ACTIVE:
+            return False
+        orders = breaker_intents(
+            self.state,
+            account,
+            self.limits,
+            instruments=self.engine.instruments,
+            closing=self._closing(),
+            now=now,
+        )
+        if orders is None:
+            return False
+        self._advance(orders.acted)
+        for intent in orders.intents:
+            self.act(self.judge(intent, self._bare_market(intent.symbol), now=now), now=now)
+        return True
+
+    def _closing(self) -> frozenset[Symbol]:
+        """Symbols that an order at market is closing already."""
+        orders = (tracked.order for tracked in self.engine.orders)
+        return frozenset(o.symbol for o in orders if o.reduce_only and o.trigger is None)
 
     def _bare_market(self, symbol: Symbol) -> Market:
         """What is known of a market without a snapshot: enough for what only reduces."""

@@ -15,8 +15,9 @@ from execution.fill import Fill
 from execution.order import Cancelling, Submitted, Submitting
 from execution.venue import OrderChanged
 from execution.venue_state import Placed, StopTriggered
-from risk.approval import Rejection
+from risk.approval import Rejection, Revision
 from risk.breaker import RiskState
+from risk.referral import Referral
 from sextant.book import OrderNotTaken
 from sextant.cycle import Decision
 from sextant.journal.codec import Codec
@@ -113,6 +114,8 @@ TOPICS: Mapping[str, type] = {
     "skip": DecisionSkipped,
     "error": DecisionFailed,
     "rejection": Rejection,
+    "revision": Revision,
+    "referral": Referral,
     "risk_state": RiskState,
     "order_intent": Submitting,
     "not_taken": OrderNotTaken,

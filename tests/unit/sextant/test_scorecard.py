@@ -92,8 +92,12 @@ def test_a_veto_counts_under_every_rule_that_objected():
         Objection(rule=rule, observed="1", limit="0", unit="of equity")
         for rule in ("drawdown", "leverage")
     ]
-    card.reject(Rejection(intent=None, objections=tuple(objections), rejected_at=START))
-    card.reject(Rejection(intent=None, objections=tuple(objections[:1]), rejected_at=START))
+    card.reject(
+        Rejection(intent=None, objections=tuple(objections), shadowed=(), rejected_at=START)
+    )
+    card.reject(
+        Rejection(intent=None, objections=tuple(objections[:1]), shadowed=(), rejected_at=START)
+    )
     summary = a_summary(card)
     assert summary.vetoes == 2
     assert list(summary.rejections.items()) == [("drawdown", 2), ("leverage", 1)]
