@@ -1,10 +1,11 @@
 """All that a rule may see: one order, sized, against one account at one moment."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
+from typing import Generic, TypeVar, overload
 
 from data.account import AccountState
 from data.instrument import Quantity
@@ -16,6 +17,29 @@ from risk.referral import Consent
 
 _NOTHING = Decimal(0)
 _ONE = Decimal(1)
+
+
+T = TypeVar("T")
+
+
+class _Reckoned(Generic[T]):
+    """A property that is reckoned once: `functools.cached_property`, which takes a lock each time
+    in Python 3.11, without it; a case has one thread."""
+
+    def __init__(self, reckon: Callable[["Case"], T]) -> None:
+        self._reckon = reckon
+        self._name = reckon.__name__
+        self.__doc__ = reckon.__doc__
+
+    @overload
+    def __get__(self, case: None, owner: type["Case"]) -> "_Reckoned[T]": ...
+    @overload
+    def __get__(self, case: "Case", owner: type["Case"]) -> T: ...
+    def __get__(self, case: "Case | None", owner: type["Case"]) -> "_Reckoned[T] | T":
+        if case is None:
+            return self
+        value = case.__dict__[self._name] = self._reckon(case)
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,27 +73,27 @@ class Case:
         other.__dict__.update(self.__dict__, quantity=quantity)
         return other
 
-    @cached_property
+    @_Reckoned
     def sign(self) -> int:
         """+1 for a long entry, -1 for a short one."""
         return self.intent.direction.sign
 
-    @cached_property
+    @_Reckoned
     def equity(self) -> Decimal:
         """The account's equity; zero, of which every share is nothing, where it is unknown."""
         return known(self.account.equity) or _NOTHING
 
-    @cached_property
+    @_Reckoned
     def price(self) -> Decimal | None:
         """The last price, in quote currency."""
         return known(self.market.price)
 
-    @cached_property
+    @_Reckoned
     def rate(self) -> Decimal | None:
         """The price of one unit of quote currency in the account's."""
         return known(self.market.rate)
 
-    @cached_property
+    @_Reckoned
     def entry_price(self) -> Decimal | None:
         """Where an entry would fill, in quote currency: at the market, or where it waits."""
         price, trigger, limit = self.price, self.intent.trigger, self.intent.limit
@@ -80,7 +104,7 @@ class Case:
             price = worse(price, trigger)
         return better(price, limit) if limit is not None else price
 
-    @cached_property
+    @_Reckoned
     def unit_value(self) -> Decimal | None:
         """Notional of one unit of base, in the account's currency, at the dearer of the prices."""
         price, entry, rate = self.price, self.entry_price, self.rate
@@ -88,7 +112,7 @@ class Case:
             return None
         return max(price, entry) * rate
 
-    @cached_property
+    @_Reckoned
     def stop_distance(self) -> Decimal | None:
         """From the entry to a stop on its losing side, in quote currency; None without one."""
         entry, stop = self.entry_price, known(self.intent.stop)
@@ -96,23 +120,38 @@ class Case:
             return None
         return known((entry - stop) * self.sign)
 
-    @cached_property
+    @_Reckoned
     def drawdown(self) -> Decimal:
         """Fall from peak equity, as a fraction of the peak; 1 where it cannot be told."""
         peak = known(self.state.peak_equity)
         return (peak - self.equity) / peak if peak is not None else _ONE
 
-    @cached_property
+    @_Reckoned
     def exposure(self) -> Decimal:
         """Gross notional held and in flight, in the account's currency."""
         account = self.account
-        total = sum((abs(p.notional) for p in account.positions.values()), _NOTHING)
+        total = _NOTHING
+        for position in account.positions.values():
+            total += abs(position.notional)
         for order in account.in_flight:
             if not order.reduce_only:
                 total += abs(order.notional)
         return total
 
-    @cached_property
+    @_Reckoned
+    def held(self) -> Quantity:
+        """The signed position in the intent's symbol; dust is none, where its price is known."""
+        held = self.account.held(self.intent.symbol)
+        if held and self.price is not None and self.market.instrument.is_dust(held, self.price):
+            return Quantity(_NOTHING)
+        return held
+
+    @_Reckoned
+    def pending(self) -> Quantity:
+        """What entries in flight may still add to it, signed."""
+        return self.account.pending(self.intent.symbol)
+
+    @_Reckoned
     def cost_share(self) -> Decimal:
         """Cost of entry and exit, as a share of the price: fees, slippage, and one spread.
 
@@ -124,19 +163,19 @@ class Case:
             return cost
         return cost + as_decimal(spread) / 10_000
 
-    @property
+    @_Reckoned
     def volatility_guard(self) -> float:
         """The guard's cap; zero, which is off, while it is only tried in shadow."""
         limits = self.limits
         return 0.0 if "volatility_guard" in limits.shadow else limits.volatility_guard
 
-    @property
+    @_Reckoned
     def volatility_target(self) -> float:
         """The target; zero, which is off, while it is only tried in shadow."""
         limits = self.limits
         return 0.0 if "volatility_target" in limits.shadow else limits.volatility_target
 
-    @cached_property
+    @_Reckoned
     def overlays_against(self) -> tuple[str, ...]:
         """Why the higher timeframes are against this entry, `1h_downtrend`; empty if they are not.
 

@@ -1,13 +1,8 @@
 """The rules on the form itself, and on what is held already."""
 
-from decimal import Decimal
-
-from data.instrument import Quantity
 from risk.case import Case, known
 from risk.intent import Direction, Purpose
 from risk.objection import Objection, plain
-
-_NOTHING = Decimal(0)
 
 
 def order_prices(case: Case) -> Objection | None:
@@ -78,21 +73,18 @@ def opposite_position(case: Case) -> Objection | None:
 
 
 def _existing(rule: str, case: Case, sign: int) -> Objection | None:
-    symbol = case.intent.symbol
-    held, pending = case.account.held(symbol), case.account.pending(symbol)
-    if held and case.price is not None and case.market.instrument.is_dust(held, case.price):
-        held = Quantity(_NOTHING)
+    held, pending = case.held, case.pending
     if held * sign <= 0 and pending * sign <= 0:
         return None
     observed = f"{plain(held)} held, {plain(pending)} in flight"
-    return Objection(rule=rule, observed=observed, limit="0", unit=symbol.base)
+    return Objection(rule=rule, observed=observed, limit="0", unit=case.intent.symbol.base)
 
 
 def open_positions(case: Case) -> Objection | None:
     """Not too many symbols at once, entries in flight and this one included."""
     account = case.account
     symbols = {symbol for symbol, position in account.positions.items() if position.quantity}
-    symbols.update(o.symbol for o in account.in_flight if not o.reduce_only)
+    symbols |= {order.symbol for order in account.in_flight if not order.reduce_only}
     symbols.add(case.intent.symbol)
     count, most = len(symbols), case.limits.max_open_positions
     if count <= most:
@@ -103,8 +95,9 @@ def open_positions(case: Case) -> Objection | None:
 def positions_per_symbol(case: Case) -> Objection | None:
     """Not too many positions in one symbol: the one held, entries in flight and this one."""
     account, symbol = case.account, case.intent.symbol
-    count = 1 + (symbol in account.positions and bool(account.positions[symbol].quantity))
-    count += sum(o.symbol == symbol and not o.reduce_only for o in account.in_flight)
+    count = 2 if account.held(symbol) else 1
+    for order in account.in_flight:
+        count += order.symbol == symbol and not order.reduce_only
     most = case.limits.max_positions_per_symbol
     if count <= most:
         return None

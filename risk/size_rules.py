@@ -95,22 +95,13 @@ def correlated_exposure(case: Case) -> Finding | None:
     signs = _together(case)
     if not signs:
         return None
-    account = case.account
-    taken = sum(
-        (
-            abs(p.notional)
-            for symbol, p in account.positions.items()
-            if p.quantity * signs.get(symbol, 0) > 0
-        ),
-        _NOTHING,
-    ) + sum(
-        (
-            abs(o.notional)
-            for o in account.in_flight
-            if not o.reduce_only and o.quantity * signs.get(o.symbol, 0) > 0
-        ),
-        _NOTHING,
-    )
+    taken = _NOTHING
+    for symbol, position in case.account.positions.items():
+        if symbol in signs and position.quantity * signs[symbol] > 0:
+            taken += abs(position.notional)
+    for order in case.account.in_flight:
+        if not order.reduce_only and order.quantity * signs.get(order.symbol, 0) > 0:
+            taken += abs(order.notional)
     return _within("correlated_exposure", case, value, case.limits.max_correlated_exposure, taken)
 
 
@@ -118,7 +109,9 @@ def _together(case: Case) -> dict[Symbol, int]:
     """The signs of other symbols' positions that would lose together with the order."""
     limits, symbol, signs = case.limits, case.intent.symbol, {}
     for pair in limits.correlations:
-        if abs(pair.correlation) >= limits.min_correlation and symbol in (pair.first, pair.second):
+        if symbol not in (pair.first, pair.second):
+            continue
+        if abs(pair.correlation) >= limits.min_correlation:
             other = pair.second if symbol == pair.first else pair.first
             signs[other] = case.sign if pair.correlation > 0 else -case.sign
     return signs

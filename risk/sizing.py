@@ -1,6 +1,5 @@
 """How much: quantity from stop distance, inside the cap on a position."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 from data.instrument import Quantity
@@ -56,7 +55,7 @@ def affordable_quantity(case: Case) -> Decimal:
 
 def scales(case: Case) -> tuple[Scale, ...]:
     """What makes an entry smaller than its full size; the guard's share is part of the signal's."""
-    found = list(_plain_scales(case))
+    found = _plain_scales(case)
     if (guard := guard_share(case, case.volatility_guard)) != 1:
         found.append(Scale(rule="volatility_guard", share=as_decimal(guard)))
     if (signal := signal_share(case)) != 1:
@@ -82,26 +81,24 @@ def shadowed_scales(case: Case) -> tuple[Objection, ...]:
     )
 
 
-def _plain_scales(case: Case) -> Iterator[Scale]:
+def _plain_scales(case: Case) -> list[Scale]:
     """Every share of the full size that does not rest on how volatile the market is."""
     limits, state = case.limits, case.state
-    yield from _scale("tier", limits.tier_size(case.intent.confidence))
-    yield from _scale("regime", limits.regimes[case.market.regime].size)
+    shares = [
+        ("tier", limits.tier_size(case.intent.confidence)),
+        ("regime", limits.regimes[case.market.regime].size),
+    ]
     if case.drawdown >= limits.derisk_drawdown:
-        yield from _scale("derisk", limits.derisk_size)
+        shares.append(("derisk", limits.derisk_size))
     step = limits.streak_step(state.loss_streak)
     if step is not None:
-        yield from _scale("loss_streak", step.size)
+        shares.append(("loss_streak", step.size))
     spike = state.spike_until.get(case.intent.symbol)
     if spike is not None and case.now < spike:
-        yield from _scale("volatility_spike", limits.spike_size)
+        shares.append(("volatility_spike", limits.spike_size))
     if limits.overlay_size > 0 and case.overlays_against and "overlay_trend" not in limits.shadow:
-        yield from _scale("overlay_trend", limits.overlay_size)
-
-
-def _scale(rule: str, share: Decimal) -> Iterator[Scale]:
-    if share != 1:
-        yield Scale(rule=rule, share=share)
+        shares.append(("overlay_trend", limits.overlay_size))
+    return [Scale(rule=rule, share=share) for rule, share in shares if share != 1]
 
 
 def signal_share(case: Case) -> Decimal:
