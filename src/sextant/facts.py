@@ -16,7 +16,7 @@ from execution.order import Cancelling, Submitted, Submitting
 from execution.venue import OrderChanged
 from execution.venue_state import Placed, StopTriggered
 from risk.approval import Rejection, Revision
-from risk.breaker import RiskState
+from risk.breaker import Reset, RiskState
 from risk.referral import Referral
 from sextant.book import OrderNotTaken
 from sextant.cycle import Decision
@@ -117,6 +117,7 @@ TOPICS: Mapping[str, type] = {
     "revision": Revision,
     "referral": Referral,
     "risk_state": RiskState,
+    "reset": Reset,
     "order_intent": Submitting,
     "not_taken": OrderNotTaken,
     "execution": Submitted,

@@ -2,37 +2,39 @@
 
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import asyncpg
 
 from data.account import AccountState
+from data.clock import ManualClock
 from data.postgres.embedded import EmbeddedPostgres, FolderInUse, database
-from data.postgres.pool import Pool, connect, unavailable
+from data.postgres.pool import Pool, connect
 from execution.blotter import Blotter
 from execution.ledger import Ledger
 from risk.breaker import RiskState
-from sextant.facts import BarSeen, RunStarted, codec
+from sextant.facts import BarSeen, codec
 from sextant.house import DESK_JOURNAL
-from sextant.journal.record import Record
-from sextant.journal.source import records_of
+from sextant.journal.postgres import PostgresJournal
 from sextant.settings import Settings, secret
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """An account and its risk state as they were at the newest record."""
+    """An account and its risk state as of the newest record."""
 
-    at: datetime  # when that was made; a market that is made up stands still since then
+    at: datetime  # of that record; the market's time of a rehearsal stands there until it goes on
     state: RiskState
     account: AccountState
 
 
 async def read_standing(settings: Settings) -> Standing | None:
-    """What the journal says; None where it does not yet hold a risk state.
+    """What the journal says; None where it holds no risk state yet.
 
-    A daemon may write it meanwhile: nothing is locked. Where none runs, the embedded server is
-    started for as long as it takes.
+    A daemon may write it meanwhile: nothing is locked. Where none runs, the embedded server runs
+    for as long as this takes; where there is no database yet, none is made.
 
     Raises:
         Fault: the database cannot be reached, or a record is none of ours.
@@ -44,16 +46,48 @@ async def read_standing(settings: Settings) -> Standing | None:
         try:
             address = await stack.enter_async_context(database(dsn, folder))
         except FolderInUse:
-            address = EmbeddedPostgres(folder).dsn  # the daemon's server answers us too
+            address = EmbeddedPostgres(folder).dsn  # a running daemon's server answers us too
         pool = await stack.enter_async_context(await connect(address, size=2))
         return await standing_of(settings, pool)
 
 
 async def standing_of(settings: Settings, pool: Pool) -> Standing | None:
     """The same from an open database."""
-    memory = _Memory(settings)
     reading = codec()
-    with contextlib.suppress(asyncpg.UndefinedTableError):  # nobody has made a schema yet
-        async for record in records_of(pool, DESK_JOURNAL):
-            memory.take(record, reading.decode(record.topic, record.body))
+    journal = PostgresJournal(pool, name=DESK_JOURNAL, codec=reading, clock=ManualClock(_EPOCH))
+    memory = _Memory(settings)
+    with contextlib.suppress(asyncpg.UndefinedTableError):  # nobody has made the schema yet
+        async for record in journal.records():
+            memory.take(reading.decode(record.topic, record.body), record.at)
     return memory.standing()
+
+
+class _Memory:
+    """Ledger, orders and the newest risk state, fact by fact."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._ledger = Ledger(
+            settings.account.currency, settings.account.balances, settings.instruments
+        )
+        self._blotter = Blotter(
+            self._ledger, settings.instruments, remembered=settings.engine.remembered
+        )
+        self._state: RiskState | None = None
+        self._at = _EPOCH
+
+    def take(self, fact: object, at: datetime) -> None:
+        """Take in the next fact, put on record at `at`."""
+        self._at = at
+        if isinstance(fact, RiskState):
+            self._state = fact
+        elif isinstance(fact, BarSeen):
+            self._ledger.mark(fact.bar.symbol, fact.bar.close, fact.bar.closed_at)
+        else:
+            self._blotter.apply(fact)
+
+    def standing(self) -> Standing | None:
+        """What it has come to."""
+        if self._state is None:
+            return None
+        account = self._ledger.account(as_of=self._at, in_flight=self._blotter.in_flight())
+        return Standing(at=self._at, state=self._state, account=account)
