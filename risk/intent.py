@@ -55,6 +55,8 @@ class OrderIntent:
     trigger: Price | None = None  # makes it a stop order: at market once the price is there
     limit: Price | None = None  # makes it a limit order
     reduce_only: bool = False
+    alpha: float = 1.0  # strength of the signal in [0, 1]; the size of an entry is scaled by it
+    attempt: int = 0  # 1 for what was asked again after a revision
 
     def __post_init__(self) -> None:
         require_utc(self.decided_at)

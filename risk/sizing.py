@@ -3,9 +3,12 @@
 from decimal import Decimal
 
 from data.instrument import Quantity
-from risk.case import Case
+from risk.case import Case, as_decimal, readable
+from risk.objection import Objection, Scale, plain
+from risk.volatility import guard_scale, targeted
 
 _NOTHING = Quantity(Decimal(0))
+_FLAT = Decimal(0)
 
 
 def sized(case: Case) -> Quantity:
@@ -32,7 +35,7 @@ def affordable_quantity(case: Case) -> Decimal:
     """What the risk of a trade and the cap on a position give an entry, in base currency.
 
         min(equity * max_risk_per_trade / loss at the stop of one unit,
-            equity * max_position / notional of one unit) * size_share
+            equity * max_position / notional of one unit) * the product of all scales
 
     Both are scaled: with stops of a few percent the cap binds, and a tier, regime or drawdown
     that scaled the risk alone would change nothing (REQUIREMENTS section 7, rows 6 and 8).
@@ -44,15 +47,82 @@ def affordable_quantity(case: Case) -> Decimal:
     if value is None or distance is None or rate is None:
         return Decimal(0)
     by_risk = case.equity * case.limits.max_risk_per_trade / (distance * rate)
-    by_notional = case.equity * case.limits.max_position / value
-    return min(by_risk, by_notional) * size_share(case)
+    size = min(by_risk, case.equity * case.limits.max_position / value)
+    for scale in _plain_scales(case):
+        size *= scale.share
+    return size * signal_share(case)
 
 
-def size_share(case: Case) -> Decimal:
-    """The share of the full size that confidence, regime, drawdown and losing streak leave."""
-    limits = case.limits
-    share = limits.tier_size(case.intent.confidence) * limits.regimes[case.market.regime].size
+def scales(case: Case) -> tuple[Scale, ...]:
+    """What makes an entry smaller than its full size; the guard's share is part of the signal's."""
+    found = _plain_scales(case)
+    if (guard := guard_share(case, case.volatility_guard)) != 1:
+        found.append(Scale(rule="volatility_guard", share=as_decimal(guard)))
+    if (signal := signal_share(case)) != 1:
+        found.append(Scale(rule="signal", share=signal))
+    return tuple(found)
+
+
+def shadowed_scales(case: Case) -> tuple[Objection, ...]:
+    """What would have made an entry smaller, were it not only tried."""
+    shadow, limits = case.limits.shadow, case.limits
+    tried = []
+    if "overlay_trend" in shadow and limits.overlay_size > 0 and case.overlays_against:
+        tried.append(("overlay_trend", limits.overlay_size))
+    if "volatility_guard" in shadow:
+        guard = guard_share(case, limits.volatility_guard)
+        tried.append(("volatility_guard", as_decimal(guard)))
+    if "volatility_target" in shadow:
+        tried.append(("volatility_target", _signal(case, limits.volatility_target)))
+    return tuple(
+        Objection(rule=rule, observed="1", limit=plain(share), unit="of size")
+        for rule, share in tried
+        if share != 1
+    )
+
+
+def _plain_scales(case: Case) -> list[Scale]:
+    """Every share of the full size that does not rest on how volatile the market is."""
+    limits, state = case.limits, case.state
+    shares = [
+        ("tier", limits.tier_size(case.intent.confidence)),
+        ("regime", limits.regimes[case.market.regime].size),
+    ]
     if case.drawdown >= limits.derisk_drawdown:
-        share *= limits.derisk_size
-    step = limits.streak_step(case.state.loss_streak)
-    return share * step.size if step is not None else share
+        shares.append(("derisk", limits.derisk_size))
+    step = limits.streak_step(state.loss_streak)
+    if step is not None:
+        shares.append(("loss_streak", step.size))
+    spike = state.spike_until.get(case.intent.symbol)
+    if spike is not None and case.now < spike:
+        shares.append(("volatility_spike", limits.spike_size))
+    if limits.overlay_size > 0 and case.overlays_against and "overlay_trend" not in limits.shadow:
+        shares.append(("overlay_trend", limits.overlay_size))
+    return [Scale(rule=rule, share=share) for rule, share in shares if share != 1]
+
+
+def signal_share(case: Case) -> Decimal:
+    """The position, in full sizes, that the signal makes in a market of this volatility."""
+    return _signal(case, case.volatility_target)
+
+
+def _signal(case: Case, target: float) -> Decimal:
+    """Zero where the signal is no share, or volatility unknown that it rests on."""
+    alpha, cap = case.intent.alpha, case.limits.volatility_cap
+    if not 0 <= alpha <= 1:
+        return _FLAT
+    if not (target or case.volatility_guard):
+        return min(cap, as_decimal(alpha)) if alpha != 1 else cap
+    seen = readable(case.market.realised_volatility)
+    if seen is None:
+        return _FLAT
+    signal = alpha * guard_share(case, case.volatility_guard)
+    return as_decimal(targeted(signal, seen, target=target, cap=float(cap)))
+
+
+def guard_share(case: Case, cap: float) -> float:
+    """What the guard leaves of the signal; 1 where volatility is unknown, which rejects."""
+    seen = readable(case.market.realised_volatility)
+    if cap == 0 or seen is None:
+        return 1.0
+    return guard_scale(seen, cap=cap, floor=case.limits.volatility_guard_floor)

@@ -190,8 +190,18 @@ TIGHTER = [
     {"min_stop_atr": 3.0},
     {"min_reward_risk": "4"},
     {"taker_fee": "0.01"},
-    {"tiers": [{"min_confidence": 0.8, "size": "0.5"}]},
-    {"loss_streaks": [{"losses": 1, "cool_down": "PT1H", "size": "0.1", "min_confidence": 0.9}]},
+    {"tiers": [{"min_confidence": 0.8, "size": "0.5", "max_leverage": 1000}]},
+    {
+        "loss_streaks": [
+            {
+                "losses": 1,
+                "cool_down": "PT1H",
+                "size": "0.1",
+                "min_confidence": 0.9,
+                "max_leverage": 5,
+            }
+        ]
+    },
 ]
 
 

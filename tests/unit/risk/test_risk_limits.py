@@ -16,11 +16,17 @@ def test_no_number_has_a_default(key):
 
 
 def tier(confidence, size):
-    return {"min_confidence": confidence, "size": size}
+    return {"min_confidence": confidence, "size": size, "max_leverage": 5}
 
 
 def step(losses, size, confidence):
-    return {"losses": losses, "cool_down": 0, "size": size, "min_confidence": confidence}
+    return {
+        "losses": losses,
+        "cool_down": 0,
+        "size": size,
+        "min_confidence": confidence,
+        "max_leverage": 5,
+    }
 
 
 @pytest.mark.parametrize(
