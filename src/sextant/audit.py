@@ -286,7 +286,7 @@ class Auditor:
 
     def _compare(self, record: Record, recorded: Derived) -> None:
         made = self._made.facts_made.popleft() if self._made.facts_made else None
-        if made is None and not self._has_bars:
+        if made is None and not self._has_bars and isinstance(recorded, Decision):
             raise NothingToAudit(
                 f"journal {record.name}: its chain is unbroken, but no bar is on record before "
                 f"record {record.seq}; replay with --all-records to have it audited"

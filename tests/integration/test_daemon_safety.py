@@ -53,8 +53,13 @@ KEEPERS = (
     "risk.approval",
     "risk.breaker",
     "risk.case",
+    "risk.form_rules",
+    "risk.loss_rules",
+    "risk.market_rules",
     "risk.rules",
+    "risk.signal_rules",
     "risk.size_rules",
+    "risk.stop_rules",
     "risk.sizing",
     "sextant.book",
     "sextant.desk",
@@ -240,7 +245,7 @@ def test_the_list_of_safety_functions_makes_itself(monkeypatch):
     takes_a_case = {
         code
         for name, code in listed.items()
-        if name.startswith(("risk.rules.", "risk.size_rules."))
+        if name.startswith("risk.") and name.split(".")[1].endswith("rules")
         and code.co_varnames[: code.co_argcount] == ("case",)
     }
     assert takes_a_case == judged_by  # no rule is written and then not asked
