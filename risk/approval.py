@@ -30,7 +30,7 @@ from risk.market import Market
 from risk.objection import Adjustable, Finding, Referable, Scale, TooLarge, objection_of, plain
 from risk.objection import Objection as Objection
 from risk.referral import Consent, Referral
-from risk.rules import RULES_FOR_DESKS, RULES_FOR_ENTRIES, RULES_FOR_REDUCTIONS, Rule
+from risk.rules import RULES_FOR_DESKS, RULES_FOR_REDUCTIONS, Rule, in_force
 from risk.sizing import scales, shadowed_scales, sized
 
 _SEAL = object()
@@ -162,14 +162,18 @@ def _verdict(cases: Sequence[Case], *, can_revise: bool) -> Verdict:
     """Size, judge, and where nothing but the size is wrong, cut it and judge everything again."""
     case = cases[0]
     try:
-        cases = _resized(cases, min((sized(c) for c in cases), key=abs))
+        made = () if case.intent.reduces else scales(case)
+        size = sized(case, made)
+        for desk in cases[1:]:
+            size = min(size, sized(desk), key=abs)
+        cases = _resized(cases, size)
     except Exception as error:  # noqa: BLE001 - reported as an objection, and nothing passes
         _, findings = _sifted(case, _findings(cases))
         return _rejected(case, (_failure("sizing", error), *map(objection_of, findings)))
     case = cases[0]
     shadowed, findings = _sifted(case, _findings(cases))
     if not findings:
-        return _approved(case, _size_cut(case), shadowed)
+        return _approved(case, _size_cut(case), made, shadowed)
     objections = tuple(map(objection_of, findings))
     if any(isinstance(finding, Objection) for finding in findings):
         return _rejected(case, objections, shadowed)
@@ -178,10 +182,12 @@ def _verdict(cases: Sequence[Case], *, can_revise: bool) -> Verdict:
         if envelope is None:
             return _rejected(case, objections, shadowed)
         return _revised(case, objections, envelope, shadowed)
-    return _cut_verdict(cases, findings)
+    return _cut_verdict(cases, findings, made)
 
 
-def _cut_verdict(cases: Sequence[Case], findings: Sequence[Finding]) -> Verdict:
+def _cut_verdict(
+    cases: Sequence[Case], findings: Sequence[Finding], made: tuple[Scale, ...]
+) -> Verdict:
     """Judge once more at the largest size that fits; what then is not a person's to lift stays."""
     largest = [finding.largest for finding in findings if isinstance(finding, TooLarge)]
     smaller = _resized(cases, _cut(cases[0], min(largest))) if largest else cases
@@ -193,8 +199,8 @@ def _cut_verdict(cases: Sequence[Case], findings: Sequence[Finding]) -> Verdict:
         return _rejected(case, cut + remaining, shadowed)
     reductions = _size_cut(cases[0]) + cut
     if left:
-        return _referred(case, remaining, reductions, shadowed)
-    return _approved(case, reductions, shadowed)
+        return _referred(case, remaining, reductions, made, shadowed)
+    return _approved(case, reductions, made, shadowed)
 
 
 def _envelope(cases: Sequence[Case]) -> Envelope | None:
@@ -229,7 +235,8 @@ def _tried(cases: Sequence[Case], intent: OrderIntent) -> Quantity | None:
 
 def _findings(cases: Sequence[Case]) -> list[Finding]:
     case = cases[0]
-    found = _asked(case, RULES_FOR_REDUCTIONS if case.intent.reduces else RULES_FOR_ENTRIES)
+    reduces = case.intent.reduces
+    found = _asked(case, RULES_FOR_REDUCTIONS if reduces else in_force(case.limits.off))
     for desk in cases[1:]:
         found.extend(_of_desk(finding) for finding in _asked(desk, RULES_FOR_DESKS))
     return found
@@ -273,7 +280,7 @@ def _failure(rule: str, error: Exception) -> Objection:
 
 
 def _resized(cases: Sequence[Case], quantity: Quantity) -> tuple[Case, ...]:
-    return tuple(case.of_size(quantity) for case in cases)
+    return tuple([case.of_size(quantity) for case in cases])
 
 
 def _cut(case: Case, largest: Quantity) -> Quantity:
@@ -291,14 +298,17 @@ def _size_cut(case: Case) -> tuple[Objection, ...]:
 
 
 def _approved(
-    case: Case, reductions: tuple[Objection, ...], shadowed: tuple[Objection, ...]
+    case: Case,
+    reductions: tuple[Objection, ...],
+    made: tuple[Scale, ...],
+    shadowed: tuple[Objection, ...],
 ) -> ApprovedOrder:
     return ApprovedOrder(
         intent=case.intent,
         quantity=case.quantity,
         approved_at=case.now,
         reductions=reductions,
-        scales=_scales(case),
+        scales=made,
         shadowed=shadowed,
         seal=_SEAL,
     )
@@ -308,6 +318,7 @@ def _referred(
     case: Case,
     objections: tuple[Objection, ...],
     reductions: tuple[Objection, ...],
+    made: tuple[Scale, ...],
     shadowed: tuple[Objection, ...],
 ) -> Referral:
     return Referral(
@@ -315,15 +326,11 @@ def _referred(
         quantity=case.quantity,
         objections=objections,
         reductions=reductions,
-        scales=_scales(case),
+        scales=made,
         shadowed=shadowed,
         referred_at=case.now,
         expires_at=case.now + case.limits.referral_span,
     )
-
-
-def _scales(case: Case) -> tuple[Scale, ...]:
-    return () if case.intent.reduces else scales(case)
 
 
 def _revised(

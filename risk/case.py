@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Generic, TypeVar, overload
 
 from data.account import AccountState
 from data.instrument import Quantity
 from risk.breaker import RiskState
 from risk.intent import OrderIntent
-from risk.limits import RiskLimits
+from risk.limits import RegimeLimits, RiskLimits, SizeTier, StreakStep
 from risk.market import Market
 from risk.referral import Consent
 
@@ -84,6 +85,12 @@ class Case:
         return known(self.account.equity) or _NOTHING
 
     @_Reckoned
+    def left(self) -> Decimal | None:
+        """The account's equity, of any sign; None where it is unknown."""
+        equity = self.account.equity
+        return equity if equity is not None and equity.is_finite() else None
+
+    @_Reckoned
     def price(self) -> Decimal | None:
         """The last price, in quote currency."""
         return known(self.market.price)
@@ -121,6 +128,21 @@ class Case:
         return known((entry - stop) * self.sign)
 
     @_Reckoned
+    def regime(self) -> RegimeLimits:
+        """What the market's regime allows."""
+        return self.limits.regimes[self.market.regime]
+
+    @_Reckoned
+    def tier(self) -> SizeTier | None:
+        """What confidence earns; None below the lowest tier."""
+        return self.limits.tier(self.intent.confidence)
+
+    @_Reckoned
+    def streak(self) -> StreakStep | None:
+        """What so many losses in a row bring, if anything."""
+        return self.limits.streak_step(self.state.loss_streak)
+
+    @_Reckoned
     def drawdown(self) -> Decimal:
         """Fall from peak equity, as a fraction of the peak; 1 where it cannot be told."""
         peak = known(self.state.peak_equity)
@@ -149,7 +171,11 @@ class Case:
     @_Reckoned
     def pending(self) -> Quantity:
         """What entries in flight may still add to it, signed."""
-        return self.account.pending(self.intent.symbol)
+        symbol, total = self.intent.symbol, _NOTHING
+        for order in self.account.in_flight:
+            if order.symbol == symbol and not order.reduce_only:
+                total += order.quantity
+        return Quantity(total)
 
     @_Reckoned
     def cost_share(self) -> Decimal:
@@ -203,7 +229,7 @@ class Case:
 
 def known(value: Decimal | None) -> Decimal | None:
     """`value` where it is a finite number above zero, which all prices and rates must be."""
-    return value if value is not None and value.is_finite() and value > 0 else None
+    return value if value is not None and value.is_finite() and value > _NOTHING else None
 
 
 def readable(value: float | None) -> float | None:
@@ -211,6 +237,7 @@ def readable(value: float | None) -> float | None:
     return value if value is not None and 0 < value < math.inf else None
 
 
+@lru_cache(maxsize=1024)
 def as_decimal(value: float) -> Decimal:
     """An estimate crossing over, by its shortest text."""
     return Decimal(repr(value))

@@ -22,7 +22,9 @@ class Direction(StrEnum):
     @property
     def sign(self) -> int:
         """+1 for LONG, -1 for SHORT, 0 for what opens nothing."""
-        return {Direction.LONG: 1, Direction.SHORT: -1}.get(self, 0)
+        if self is Direction.LONG:
+            return 1
+        return -1 if self is Direction.SHORT else 0
 
 
 class Purpose(StrEnum):

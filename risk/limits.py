@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Self
 
@@ -334,15 +335,6 @@ class RiskLimits(_Table):
             ):
                 raise ValueError("drawdown_leverage must deepen, and may only get stricter")
 
-    def confidence_floor(self, regime: Regime, loss_streak: int) -> float:
-        """The lowest confidence that may enter; never below the lowest size tier."""
-        step = self.streak_step(loss_streak)
-        return max(
-            self.regimes[regime].min_confidence,
-            self.tiers[-1].min_confidence,
-            step.min_confidence if step is not None else 0.0,
-        )
-
     def tier(self, confidence: float) -> SizeTier | None:
         """What `confidence` earns; None below the lowest tier."""
         for tier in self.tiers:
@@ -350,30 +342,53 @@ class RiskLimits(_Table):
                 return tier
         return None
 
-    def tier_size(self, confidence: float) -> Decimal:
-        """The share of the full size that `confidence` earns; zero below the lowest tier."""
-        tier = self.tier(confidence)
-        return tier.size if tier is not None else Decimal(0)
-
-    def leverage_cap(
-        self, regime: Regime, confidence: float, drawdown: Decimal, loss_streak: int
-    ) -> Decimal:
-        """The lowest of all caps; what confidence earns nothing has the lowest tier's."""
-        tier = self.tier(confidence) or self.tiers[-1]
-        cap = min(self.max_leverage, self.regimes[regime].max_leverage, tier.max_leverage)
-        for deep in self.drawdown_leverage:
-            if drawdown >= deep.drawdown:
-                cap = min(cap, deep.max_leverage)
-        step = self.streak_step(loss_streak)
-        return min(cap, step.max_leverage) if step is not None else cap
-
     def streak_step(self, loss_streak: int) -> StreakStep | None:
         """The last step that so many losses in a row have reached."""
         reached = None
         for step in self.loss_streaks:
-            if loss_streak >= step.losses:
-                reached = step
+            if loss_streak < step.losses:
+                break
+            reached = step
         return reached
+
+    @cached_property
+    def off(self) -> frozenset[str]:
+        """The rules that these numbers switch off: they would object to nothing."""
+        switches: dict[str, object] = {
+            "adv_cap": self.max_adv_share,
+            "day_drawdown_limit": self.max_day_drawdown < 1,
+            "depth": self.min_depth,
+            "depth_share": self.max_depth_share,
+            "dynamic_floor": self.dynamic_floor,
+            "expected_edge": self.min_net_edge_bps,
+            "fresh_book": self.max_book_age,
+            "kelly": self.kelly_fraction,
+            "liquidation_distance": self.min_liquidation_distance,
+            "low_conf_veto": self.no_trade_below,
+            "overlay_trend": self.overlay_timeframes and self.overlay_size == 0,
+            "referral": self.refer_above or self.refer_below,
+            "restricted_hours": self.restricted_hours,
+            "round_trip_cost": self.max_cost_to_risk,
+            "spread": self.max_spread_bps,
+            "stop_atr": self.min_stop_atr,
+            "trend": self.trend_gate,
+            "value_at_risk": self.max_value_at_risk,
+        }
+        return frozenset(rule for rule, switch in switches.items() if not switch)
+
+    def tied_to(self, symbol: Symbol) -> Mapping[Symbol, int]:
+        """Other symbols that count as one with `symbol`: +1 if they move along, -1 if against."""
+        return self._ties.get(symbol, {})
+
+    @cached_property
+    def _ties(self) -> Mapping[Symbol, Mapping[Symbol, int]]:
+        ties: dict[Symbol, dict[Symbol, int]] = {}
+        for pair in self.correlations:
+            if abs(pair.correlation) >= self.min_correlation:
+                way = 1 if pair.correlation > 0 else -1
+                ties.setdefault(pair.first, {})[pair.second] = way
+                ties.setdefault(pair.second, {})[pair.first] = way
+        return ties
 
     def stop_distance_cap(self, symbol: Symbol) -> Decimal:
         """The largest distance of a stop in `symbol`, as a share of the entry price."""

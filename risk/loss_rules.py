@@ -51,12 +51,12 @@ def drawdown_limit(case: Case) -> Objection | None:
 
 
 def _loss(rule: str, case: Case, since: Decimal | None, most: Decimal) -> Objection | None:
-    start, left = known(since), case.account.equity
-    if start is None or left is None or not left.is_finite():
+    start, left = known(since), case.left
+    if start is None or left is None:
         return unknown(rule, "share")
-    lost = (start - left) / start
-    if lost < most:
+    if left > start * (1 - most):
         return None
+    lost = (start - left) / start
     return Objection(rule=rule, observed=plain(lost), limit=f"< {plain(most)}", unit="share")
 
 

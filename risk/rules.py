@@ -8,6 +8,7 @@ price or unreconciled ledger traps it. What each rule reads is written down in `
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from risk.case import Case
 from risk.form_rules import (
@@ -161,4 +162,12 @@ RULES_FOR_DESKS: tuple[Rule, ...] = (
     margin_use,
 )
 """What a desk's own part of the account is held to as well, by the desk's own limits."""
+
+
+@lru_cache
+def in_force(off: frozenset[str]) -> tuple[Rule, ...]:
+    """The rules for entries, without those that their numbers switch off."""
+    return tuple(rule for rule in RULES_FOR_ENTRIES if rule.__name__ not in off)
+
+
 RULES: tuple[Rule, ...] = tuple(dict.fromkeys(RULES_FOR_ENTRIES + RULES_FOR_REDUCTIONS))

@@ -4,25 +4,26 @@ import math
 
 from data.regime import Regime
 from risk.case import Case, readable
-from risk.intent import Direction
 from risk.objection import Objection, unknown
 
-_AGAINST = {
-    Regime.TRENDING_BEAR: Direction.LONG,
-    Regime.VOLATILE_BEAR: Direction.LONG,
-    Regime.TRENDING_BULL: Direction.SHORT,
-    Regime.VOLATILE_BULL: Direction.SHORT,
-}
+_BEAR = (Regime.TRENDING_BEAR, Regime.VOLATILE_BEAR)
+_BULL = (Regime.TRENDING_BULL, Regime.VOLATILE_BULL)
 
 
 def confidence(case: Case) -> Objection | None:
     """Confidence is a probability, and reaches the floor of the regime."""
     seen = case.intent.confidence
-    floor = case.limits.confidence_floor(case.market.regime, case.state.loss_streak)
+    floor = confidence_floor(case)
     if floor <= seen <= 1:
         return None
     limit = f"{floor!r} to 1"
     return Objection(rule="confidence", observed=repr(seen), limit=limit, unit="probability")
+
+
+def confidence_floor(case: Case) -> float:
+    """The lowest confidence that may enter; never below the lowest size tier."""
+    floor = max(case.regime.min_confidence, case.limits.tiers[-1].min_confidence)
+    return floor if case.streak is None else max(floor, case.streak.min_confidence)
 
 
 def low_conf_veto(case: Case) -> Objection | None:
@@ -66,7 +67,7 @@ def _passed(seen: float | None, most: float) -> bool | None:
 def trend(case: Case) -> Objection | None:
     """Nothing is entered against the trend that the regime names (S0-17)."""
     regime, direction = case.market.regime, case.intent.direction
-    if not case.limits.trend_gate or _AGAINST.get(regime) is not direction:
+    if not case.limits.trend_gate or regime not in (_BEAR if case.sign > 0 else _BULL):
         return None
     return Objection(rule="trend", observed=f"{direction} in {regime}", limit="with it", unit="")
 

@@ -3,7 +3,7 @@
 import math
 from decimal import Decimal
 
-from data.instrument import Quantity, Symbol
+from data.instrument import Quantity
 from risk.case import Case, as_decimal, known, readable
 from risk.objection import Finding, Objection, Referable, TooLarge, plain, unknown
 from risk.stop_rules import reward_over_risk
@@ -63,10 +63,18 @@ def leverage(case: Case) -> Finding | None:
     value = case.unit_value
     if value is None:
         return unknown("leverage", case.account.currency)
-    cap = case.limits.leverage_cap(
-        case.market.regime, case.intent.confidence, case.drawdown, case.state.loss_streak
-    )
-    return _within("leverage", case, value, cap, case.exposure)
+    return _within("leverage", case, value, _leverage_cap(case), case.exposure)
+
+
+def _leverage_cap(case: Case) -> Decimal:
+    """The lowest of all caps; a confidence that earns nothing has that of the lowest tier."""
+    tier = case.tier or case.limits.tiers[-1]
+    cap = min(case.limits.max_leverage, case.regime.max_leverage, tier.max_leverage)
+    for step in case.limits.drawdown_leverage:
+        if case.drawdown < step.drawdown:
+            break
+        cap = min(cap, step.max_leverage)
+    return cap if case.streak is None else min(cap, case.streak.max_leverage)
 
 
 def margin_use(case: Case) -> Finding | None:
@@ -92,29 +100,21 @@ def correlated_exposure(case: Case) -> Finding | None:
     value = case.unit_value
     if value is None:
         return unknown("correlated_exposure", case.account.currency)
-    signs = _together(case)
-    if not signs:
-        return None
-    taken = _NOTHING
-    for symbol, position in case.account.positions.items():
-        if symbol in signs and position.quantity * signs[symbol] > 0:
+    tied, sign, account, taken = (
+        case.limits.tied_to(case.intent.symbol),
+        case.sign,
+        case.account,
+        _NOTHING,
+    )
+    for symbol, way in tied.items():
+        position = account.positions.get(symbol)
+        if position is not None and position.quantity * sign * way > 0:
             taken += abs(position.notional)
-    for order in case.account.in_flight:
-        if not order.reduce_only and order.quantity * signs.get(order.symbol, 0) > 0:
+    for order in account.in_flight:
+        way = tied.get(order.symbol, 0)
+        if way and not order.reduce_only and order.quantity * sign * way > 0:
             taken += abs(order.notional)
     return _within("correlated_exposure", case, value, case.limits.max_correlated_exposure, taken)
-
-
-def _together(case: Case) -> dict[Symbol, int]:
-    """The signs of other symbols' positions that would lose together with the order."""
-    limits, symbol, signs = case.limits, case.intent.symbol, {}
-    for pair in limits.correlations:
-        if symbol not in (pair.first, pair.second):
-            continue
-        if abs(pair.correlation) >= limits.min_correlation:
-            other = pair.second if symbol == pair.first else pair.first
-            signs[other] = case.sign if pair.correlation > 0 else -case.sign
-    return signs
 
 
 def value_at_risk(case: Case) -> Finding | None:

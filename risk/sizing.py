@@ -9,13 +9,14 @@ from risk.volatility import guard_scale, targeted
 
 _NOTHING = Quantity(Decimal(0))
 _FLAT = Decimal(0)
+_SCALES = frozenset({"overlay_trend", "volatility_guard", "volatility_target"})
 
 
-def sized(case: Case) -> Quantity:
+def sized(case: Case, made: tuple[Scale, ...] | None = None) -> Quantity:
     """The signed quantity to judge, on the lot grid and never above the wish.
 
     Zero where no size can be found, because something that it rests on is unknown; which rule
-    then rejects says what.
+    then rejects says what. `made` are its scales, where they are reckoned already.
     """
     wish = case.intent.quantity
     if wish is not None and not wish.is_finite():
@@ -23,7 +24,7 @@ def sized(case: Case) -> Quantity:
     if case.intent.reduces:
         everything = -case.account.held(case.intent.symbol)
         return case.market.instrument.quantity(everything if wish is None else wish)
-    affordable = affordable_quantity(case)
+    affordable = affordable_quantity(case, scales(case) if made is None else made)
     if wish is None or abs(wish) > affordable:
         # A wish of the wrong sign keeps it, so that it is rejected and not turned round.
         sign = case.sign if wish is None else (1 if wish > 0 else -1)
@@ -31,7 +32,7 @@ def sized(case: Case) -> Quantity:
     return case.market.instrument.quantity(wish)
 
 
-def affordable_quantity(case: Case) -> Decimal:
+def affordable_quantity(case: Case, made: tuple[Scale, ...]) -> Decimal:
     """What the risk of a trade and the cap on a position give an entry, in base currency.
 
         min(equity * max_risk_per_trade / loss at the stop of one unit,
@@ -48,9 +49,10 @@ def affordable_quantity(case: Case) -> Decimal:
         return Decimal(0)
     by_risk = case.equity * case.limits.max_risk_per_trade / (distance * rate)
     size = min(by_risk, case.equity * case.limits.max_position / value)
-    for scale in _plain_scales(case):
-        size *= scale.share
-    return size * signal_share(case)
+    for scale in made:
+        if scale.rule != "volatility_guard":  # it is in the signal's share
+            size *= scale.share
+    return size
 
 
 def scales(case: Case) -> tuple[Scale, ...]:
@@ -66,6 +68,8 @@ def scales(case: Case) -> tuple[Scale, ...]:
 def shadowed_scales(case: Case) -> tuple[Objection, ...]:
     """What would have made an entry smaller, were it not only tried."""
     shadow, limits = case.limits.shadow, case.limits
+    if not shadow & _SCALES:
+        return ()
     tried = []
     if "overlay_trend" in shadow and limits.overlay_size > 0 and case.overlays_against:
         tried.append(("overlay_trend", limits.overlay_size))
@@ -85,14 +89,13 @@ def _plain_scales(case: Case) -> list[Scale]:
     """Every share of the full size that does not rest on how volatile the market is."""
     limits, state = case.limits, case.state
     shares = [
-        ("tier", limits.tier_size(case.intent.confidence)),
-        ("regime", limits.regimes[case.market.regime].size),
+        ("tier", case.tier.size if case.tier is not None else _FLAT),
+        ("regime", case.regime.size),
     ]
     if case.drawdown >= limits.derisk_drawdown:
         shares.append(("derisk", limits.derisk_size))
-    step = limits.streak_step(state.loss_streak)
-    if step is not None:
-        shares.append(("loss_streak", step.size))
+    if case.streak is not None:
+        shares.append(("loss_streak", case.streak.size))
     spike = state.spike_until.get(case.intent.symbol)
     if spike is not None and case.now < spike:
         shares.append(("volatility_spike", limits.spike_size))

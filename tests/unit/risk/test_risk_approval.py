@@ -387,15 +387,16 @@ def test_a_rule_that_fails_objects(monkeypatch, intent, account):
     def broken(case):
         raise ZeroDivisionError(case)
 
-    for book in ("RULES_FOR_ENTRIES", "RULES_FOR_REDUCTIONS"):
-        monkeypatch.setattr(approval, book, (*getattr(rules, book), broken))
+    book = (*rules.RULES_FOR_ENTRIES, broken)
+    monkeypatch.setattr(approval, "in_force", lambda off: book)
+    monkeypatch.setattr(approval, "RULES_FOR_REDUCTIONS", (*rules.RULES_FOR_REDUCTIONS, broken))
     assert judged(intent, account=account).objections == (
         Objection(rule="broken", observed="ZeroDivisionError", limit="no error", unit="error"),
     )
 
 
 def test_sizing_that_fails_objects_beside_the_rules(monkeypatch):
-    def broken(case):
+    def broken(case, made):
         raise OverflowError(case)
 
     monkeypatch.setattr(approval, "sized", broken)
@@ -407,7 +408,8 @@ def test_a_rule_that_is_never_content_with_a_cut_rejects(monkeypatch):
         objection = Objection(rule="greedy", observed="1", limit="0", unit="base")
         return TooLarge(objection=objection, largest=Quantity(abs(case.quantity) / 2))
 
-    monkeypatch.setattr(approval, "RULES_FOR_ENTRIES", (*rules.RULES_FOR_ENTRIES, greedy))
+    book = (*rules.RULES_FOR_ENTRIES, greedy)
+    monkeypatch.setattr(approval, "in_force", lambda off: book)
     assert objecting(judged(an_entry())) == {"greedy"}
 
 

@@ -12,10 +12,12 @@ from tests.builders_risk import (
     XRP,
     a_case,
     a_full_market,
+    a_market,
     a_position,
     an_account,
     an_entry,
     in_flight,
+    limits_with,
     price,
 )
 
@@ -78,7 +80,19 @@ def test_what_a_rule_reads_is_what_the_book_says(rule):
     keys = {name.removeprefix("limits.") for name in read if name.startswith("limits.")}
     info = RULE_ROWS[rule.__name__]
     assert inputs - ALWAYS_KNOWN == set(info.inputs)
-    assert keys - {"shadow"} <= set(info.limits)
+    assert {key for key in keys if not key.startswith("_")} - {"shadow"} <= set(info.limits)
+
+
+@pytest.mark.parametrize("rule", rules.RULES_FOR_ENTRIES, ids=lambda rule: rule.__name__)
+def test_a_rule_that_is_off_objects_to_nothing(rule):
+    """Nothing at all is known, and the order is absurd; what is on says so."""
+    market = a_market(price=None, priced_at=None, rate=None, spread_bps=None, atr=None)
+    wild = an_entry("1000", stop=None, target="1", confidence=0.99)
+    limits = limits_with(max_spread_bps=0, min_stop_atr=0, trend_gate=False, max_price_age="PT1S")
+    if rule.__name__ in limits.off:
+        assert rule(a_case(wild, sized="1000", market=market, limits=limits)) is None
+    assert {info.name for info in BOOK} >= limits.off
+    assert not FULL.off
 
 
 def test_what_can_be_shadowed_is_in_the_book_and_guards_no_account():
