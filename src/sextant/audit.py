@@ -286,7 +286,7 @@ class Auditor:
 
     def _compare(self, record: Record, recorded: Derived) -> None:
         made = self._made.facts_made.popleft() if self._made.facts_made else None
-        if made is None and not self._has_bars and isinstance(recorded, Decision):
+        if made is None and self._is_bare:
             raise NothingToAudit(
                 f"journal {record.name}: its chain is unbroken, but no bar is on record before "
                 f"record {record.seq}; replay with --all-records to have it audited"
@@ -298,6 +298,11 @@ class Auditor:
             self._differ(record, text)
         else:
             self.compared[record.topic] += 1
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether this is a run without a past of which no bar is on record: a replay's."""
+        return not self._has_bars and self._run is not None and not self._run.warm_up_bars
 
     def _end(self, record: Record) -> None:
         """A run that ended in order has recorded everything that it made."""
