@@ -178,6 +178,23 @@ class Case:
         return Quantity(total)
 
     @_Reckoned
+    def confidence_floor(self) -> float:
+        """The lowest confidence that may enter; never below the lowest size tier."""
+        floor = max(self.regime.min_confidence, self.limits.tiers[-1].min_confidence)
+        return floor if self.streak is None else max(floor, self.streak.min_confidence)
+
+    @_Reckoned
+    def reward_over_risk(self) -> tuple[Decimal, Decimal] | None:
+        """Reward at the target and risk at the stop of one unit, after fees, in quote currency."""
+        entry, stop, distance = self.entry_price, self.intent.stop, self.stop_distance
+        target = known(self.intent.target)
+        if entry is None or stop is None or distance is None or target is None:
+            return None
+        fee = self.limits.taker_fee
+        reward = (target - entry) * self.sign - fee * (entry + target)
+        return reward, distance + fee * (entry + stop)
+
+    @_Reckoned
     def cost_share(self) -> Decimal:
         """Cost of entry and exit, as a share of the price: fees, slippage, and one spread.
 

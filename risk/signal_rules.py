@@ -13,17 +13,11 @@ _BULL = (Regime.TRENDING_BULL, Regime.VOLATILE_BULL)
 def confidence(case: Case) -> Objection | None:
     """Confidence is a probability, and reaches the floor of the regime."""
     seen = case.intent.confidence
-    floor = confidence_floor(case)
+    floor = case.confidence_floor
     if floor <= seen <= 1:
         return None
     limit = f"{floor!r} to 1"
     return Objection(rule="confidence", observed=repr(seen), limit=limit, unit="probability")
-
-
-def confidence_floor(case: Case) -> float:
-    """The lowest confidence that may enter; never below the lowest size tier."""
-    floor = max(case.regime.min_confidence, case.limits.tiers[-1].min_confidence)
-    return floor if case.streak is None else max(floor, case.streak.min_confidence)
 
 
 def low_conf_veto(case: Case) -> Objection | None:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from data.instrument import Quantity
 from risk.case import Case, as_decimal, known, readable
 from risk.objection import Finding, Objection, Referable, TooLarge, plain, unknown
-from risk.stop_rules import reward_over_risk
 
 _NOTHING = Decimal(0)
 
@@ -31,7 +30,7 @@ def kelly(case: Case) -> Finding | None:
     part, chance = case.limits.kelly_fraction, case.market.win_probability
     if part == 0:
         return None
-    ratio, distance, rate = reward_over_risk(case), case.stop_distance, case.rate
+    ratio, distance, rate = case.reward_over_risk, case.stop_distance, case.rate
     if ratio is None or distance is None or rate is None or chance is None or not 0 <= chance <= 1:
         return unknown("kelly", "share")
     (reward, risk), p = ratio, as_decimal(chance)

@@ -1,7 +1,6 @@
 """The rules on where a trade ends: its stop, its target, and what both are worth after costs."""
 
 import math
-from decimal import Decimal
 
 from risk.case import Case, known
 from risk.objection import Adjustable, Objection, adjustable, plain, unknown
@@ -49,24 +48,13 @@ def reward_risk(case: Case) -> Objection | Adjustable | None:
     target, least = case.intent.target, case.limits.min_reward_risk
     if target is None or least == 0:
         return None
-    ratio = reward_over_risk(case)
+    ratio = case.reward_over_risk
     if ratio is None:
         return unknown("reward_risk", "ratio")
     reward, risk = ratio
     if reward >= least * risk:
         return None
     return adjustable("reward_risk", plain(reward / risk), f">= {plain(least)}", "ratio")
-
-
-def reward_over_risk(case: Case) -> tuple[Decimal, Decimal] | None:
-    """Reward at the target and risk at the stop of one unit, both after fees, in quote currency."""
-    entry, stop, distance = case.entry_price, case.intent.stop, case.stop_distance
-    target = known(case.intent.target)
-    if entry is None or stop is None or distance is None or target is None:
-        return None
-    fee = case.limits.taker_fee
-    reward = (target - entry) * case.sign - fee * (entry + target)
-    return reward, distance + fee * (entry + stop)
 
 
 def round_trip_cost(case: Case) -> Objection | Adjustable | None:

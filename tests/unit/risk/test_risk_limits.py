@@ -6,7 +6,6 @@ from pydantic import ValidationError
 from data.instrument import Symbol
 from data.regime import Regime
 from risk.limits import RiskLimits
-from risk.signal_rules import confidence_floor
 from tests.builders_risk import (
     BTC,
     LIMITS,
@@ -90,7 +89,7 @@ def test_the_strictest_confidence_floor_holds(regime, streak, floor):
         tiers=[*SECTION["tiers"], tier(0.55, "0.1")], regimes=REGIMES | {Regime.RANGING: loose}
     )
     case = a_case(market=a_market(regime=regime), state=a_state(loss_streak=streak), limits=limits)
-    assert confidence_floor(case) == floor
+    assert case.confidence_floor == floor
 
 
 @pytest.mark.parametrize(
