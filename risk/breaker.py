@@ -5,25 +5,44 @@ down over midnight or Monday comes to the same answer as one that was not. It on
 entries: orders that reduce a position are not asked about it.
 
     ACTIVE     entries are judged by the other rules
-    REDUCING   no entries for a time: day's loss, week's loss, a losing streak, or equity unknown
+    REDUCING   no entries for a time: loss of day, week or month, a losing streak, equity unknown
     HALTED     no entries until `Reset`: drawdown, too long a losing streak, or a person's `Halt`
+
+A volatility spike, and models that fail, stop no account: the one halves the size in its symbol,
+the other pauses its desk. What a breaker closes is in `risk.breaker_orders`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeVar
 
 from data.account import ClosedTrade
 from data.instrument import Notional, Symbol
+from risk.events import BreakerActed as BreakerActed
+from risk.events import Halt as Halt
+from risk.events import Marked as Marked
+from risk.events import MarketSeen as MarketSeen
+from risk.events import ModelAnswered as ModelAnswered
+from risk.events import ModelFailed as ModelFailed
+from risk.events import OrderPlaced as OrderPlaced
+from risk.events import Rebalanced as Rebalanced
+from risk.events import Reset as Reset
+from risk.events import RiskEvent as RiskEvent
 from risk.limits import RiskLimits
+
+Key = TypeVar("Key", bound=str)
 
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
 
 DAILY_LOSS = "daily_loss_limit"
 WEEKLY_LOSS = "weekly_loss_limit"
+MONTHLY_LOSS = "monthly_loss_limit"
+DAY_DRAWDOWN = "day_drawdown_limit"
 DRAWDOWN = "drawdown_limit"
 LOSS_STREAK = "loss_streak"
 EQUITY_UNKNOWN = "equity_unknown"
@@ -39,7 +58,8 @@ class TradingState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """The first known equity of a UTC day, or of an ISO week by the date of its Monday."""
+    """The first known equity of a UTC day, of an ISO week by its Monday, or of a month by its first
+    day."""
 
     date: date
     equity: Notional
@@ -57,48 +77,18 @@ class RiskState:
     peak_equity: Notional | None  # since the start or the last drawdown reset; None: not marked yet
     day: Anchor
     week: Anchor
+    month: Anchor
+    day_peak: Notional | None  # of `day`; None: not marked yet, or its limit is off
     equity_known: bool
     loss_streak: int
     cool_down_until: Mapping[Symbol, datetime]
+    spike_until: Mapping[Symbol, datetime]  # a size is cut before this
+    model_failures: Mapping[str, int]  # in a row, by desk; none is not listed
+    paused_until: Mapping[str, datetime]  # by desk; no entry before this
+    weekly_reached: date | None  # the newest week, by its Monday, in which its limit was reached
+    acted: Mapping[str, datetime]  # by reason: when a breaker's reducing orders were last asked for
     halted_until: datetime | None  # no entry in any symbol before this
     halted_for: str  # what `halted_until` is for; empty if that is None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
-    """The book was valued; an `equity` of None, or not a number, is unknown."""
-
-    equity: Notional | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderPlaced:
-    """An approved order is on its way."""
-
-    symbol: Symbol
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """Somebody, or a watchdog, stops all entries."""
-
-    by: str
-    why: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reset:
-    """A person has looked, and lifts a halt. It shortens no halt that ends by itself."""
-
-    by: str
-    why: str
-    at: datetime
-
-
-RiskEvent = Marked | ClosedTrade | OrderPlaced | Halt | Reset
 
 
 def initial_state(equity: Notional, at: datetime) -> RiskState:
@@ -115,9 +105,16 @@ def initial_state(equity: Notional, at: datetime) -> RiskState:
         peak_equity=equity,
         day=Anchor(date=at.date(), equity=equity),
         week=Anchor(date=_monday(at.date()), equity=equity),
+        month=Anchor(date=at.date().replace(day=1), equity=equity),
+        day_peak=equity,
         equity_known=True,
         loss_streak=0,
         cool_down_until={},
+        spike_until={},
+        model_failures={},
+        paused_until={},
+        weekly_reached=None,
+        acted={},
         halted_until=None,
         halted_for="",
     )
@@ -145,6 +142,18 @@ def next_state(state: RiskState, event: RiskEvent, limits: RiskLimits) -> RiskSt
         case OrderPlaced():
             until = event.at + limits.cool_down_after_order
             return _cooled_down(state, event.symbol, until)
+        case MarketSeen():
+            return _after_market(state, event, limits)
+        case Rebalanced():
+            until = event.at + limits.cool_down_after_rebalance
+            return _cooled_down(state, event.symbol, until)
+        case ModelFailed():
+            return _after_failure(state, event, limits)
+        case ModelAnswered():
+            return _after_answer(state, event)
+        case BreakerActed():
+            acted = _later(state.acted, event.reason, event.at)
+            return state if acted is state.acted else replace(state, acted=acted)
         case Halt():
             return _halted(state, f"halted by {event.by}: {event.why}")
         case Reset():
@@ -180,13 +189,20 @@ class MarkWatch:
     def _learn(self, state: RiskState) -> None:
         self._state, self._day = state, state.day.date
         self._floor = self._ceiling = Decimal(0)
-        if state.trading is TradingState.ACTIVE and state.peak_equity is not None:
-            limits, self._ceiling = self._limits, state.peak_equity
-            self._floor = max(
-                state.day.equity * (1 - limits.max_daily_loss),
-                state.week.equity * (1 - limits.max_weekly_loss),
-                state.peak_equity * (1 - limits.max_drawdown),
-            )
+        limits, peak, top = self._limits, state.peak_equity, state.day_peak
+        if state.trading is not TradingState.ACTIVE or peak is None or top is None:
+            return
+        floors = [
+            state.day.equity * (1 - limits.max_daily_loss),
+            state.week.equity * (1 - limits.max_weekly_loss),
+            state.month.equity * (1 - limits.max_monthly_loss),
+            peak * (1 - limits.max_drawdown),
+        ]
+        self._ceiling = peak
+        if limits.max_day_drawdown < 1:
+            floors.append(top * (1 - limits.max_day_drawdown))
+            self._ceiling = min(peak, top)
+        self._floor = max(floors)
 
 
 def _after_mark(state: RiskState, event: Marked, limits: RiskLimits) -> RiskState:
@@ -195,19 +211,26 @@ def _after_mark(state: RiskState, event: Marked, limits: RiskLimits) -> RiskStat
         return (
             _settled(replace(state, equity_known=False), event.at) if state.equity_known else state
         )
-    return _settled(_tripped(_anchored(state, equity, event.at), equity, limits), event.at)
+    return _settled(_tripped(_anchored(state, equity, event.at, limits), equity, limits), event.at)
 
 
-def _anchored(state: RiskState, equity: Notional, at: datetime) -> RiskState:
-    """A new day, a new week and a new peak start from `equity`."""
+def _anchored(state: RiskState, equity: Notional, at: datetime, limits: RiskLimits) -> RiskState:
+    """A new day, week and month, and a new peak, start from `equity`."""
     today = at.date()
+    top = state.day_peak
     if today > state.day.date:
-        state = replace(state, day=Anchor(date=today, equity=equity))
+        state, top = replace(state, day=Anchor(date=today, equity=equity)), None
     if (monday := _monday(today)) > state.week.date:
         state = replace(state, week=Anchor(date=monday, equity=equity))
+    if (first := today.replace(day=1)) > state.month.date:
+        state = replace(state, month=Anchor(date=first, equity=equity))
     if state.peak_equity is None or equity > state.peak_equity:
         state = replace(state, peak_equity=equity)
-    return state if state.equity_known else replace(state, equity_known=True)
+    if limits.max_day_drawdown < 1 and (top is None or equity > top):
+        top = equity
+    if state.equity_known and top == state.day_peak:
+        return state
+    return replace(state, equity_known=True, day_peak=top)
 
 
 def _tripped(state: RiskState, equity: Decimal, limits: RiskLimits) -> RiskState:
@@ -216,9 +239,57 @@ def _tripped(state: RiskState, equity: Decimal, limits: RiskLimits) -> RiskState
         state = _stopped_until(state, _midnight(state.day.date + _DAY), DAILY_LOSS)
     if equity <= state.week.equity * (1 - limits.max_weekly_loss):
         state = _stopped_until(state, _midnight(state.week.date + _WEEK), WEEKLY_LOSS)
+        if state.weekly_reached != state.week.date:
+            state = replace(state, weekly_reached=state.week.date)
+    if equity <= state.month.equity * (1 - limits.max_monthly_loss):
+        state = _stopped_until(state, _midnight(_next_month(state.month.date)), MONTHLY_LOSS)
     if state.peak_equity is not None and equity <= state.peak_equity * (1 - limits.max_drawdown):
         state = _halted(state, DRAWDOWN)
+    if limits.max_day_drawdown < 1 and _has_fallen(state.day_peak, equity, limits.max_day_drawdown):
+        state = _halted(state, DAY_DRAWDOWN)
     return state
+
+
+def _has_fallen(top: Decimal | None, equity: Decimal, most: Decimal) -> bool:
+    return top is not None and equity <= top * (1 - most)
+
+
+def _after_market(state: RiskState, seen: MarketSeen, limits: RiskLimits) -> RiskState:
+    """A spike cuts sizes in its symbol for a time; an unusual move lets nothing in for a time."""
+    if _spikes(seen, limits):
+        until = _later(state.spike_until, seen.symbol, seen.at + limits.spike_span)
+        if until is not state.spike_until:
+            state = replace(state, spike_until=until)
+    move = seen.move
+    if limits.unusual_move and move is not None and limits.unusual_move < abs(move) < math.inf:
+        state = _cooled_down(state, seen.symbol, seen.at + limits.cool_down_after_move)
+    return state
+
+
+def _spikes(seen: MarketSeen, limits: RiskLimits) -> bool:
+    atr, mean = seen.atr, seen.mean_atr
+    if not limits.spike_ratio or atr is None or mean is None or not 0 < mean < math.inf:
+        return False
+    return limits.spike_ratio * mean < atr < math.inf
+
+
+def _after_failure(state: RiskState, event: ModelFailed, limits: RiskLimits) -> RiskState:
+    """From the last failure allowed on, each pauses the desk for a time."""
+    desk = event.strategy_id
+    failures = state.model_failures.get(desk, 0) + 1
+    state = replace(state, model_failures={**state.model_failures, desk: failures})
+    if failures < limits.max_model_failures:
+        return state
+    until = event.at + limits.model_failure_pause
+    return replace(state, paused_until=_later(state.paused_until, desk, until))
+
+
+def _after_answer(state: RiskState, event: ModelAnswered) -> RiskState:
+    """An answer ends the count; a pause runs its time."""
+    if event.strategy_id not in state.model_failures:
+        return state
+    left = {d: n for d, n in state.model_failures.items() if d != event.strategy_id}
+    return replace(state, model_failures=left)
 
 
 def _after_trade(state: RiskState, trade: ClosedTrade, limits: RiskLimits) -> RiskState:
@@ -245,6 +316,7 @@ def _after_reset(state: RiskState, event: Reset, limits: RiskLimits) -> RiskStat
         state,
         trading=TradingState.ACTIVE,
         peak_equity=None if state.reason == DRAWDOWN else state.peak_equity,
+        day_peak=None if state.reason == DAY_DRAWDOWN else state.day_peak,
         loss_streak=0 if fatal_streak else state.loss_streak,
     )
     return _settled(lifted, event.at)
@@ -252,10 +324,14 @@ def _after_reset(state: RiskState, event: Reset, limits: RiskLimits) -> RiskStat
 
 def _cooled_down(state: RiskState, symbol: Symbol, until: datetime) -> RiskState:
     """No entry in `symbol` before `until`; a cool-down only lengthens."""
-    known = state.cool_down_until.get(symbol)
-    if known is not None and known >= until:
-        return state
-    return replace(state, cool_down_until={**state.cool_down_until, symbol: until})
+    later = _later(state.cool_down_until, symbol, until)
+    return state if later is state.cool_down_until else replace(state, cool_down_until=later)
+
+
+def _later(times: Mapping[Key, datetime], key: Key, until: datetime) -> Mapping[Key, datetime]:
+    """`times` with that of `key` no earlier than `until`; itself where nothing changes."""
+    known = times.get(key)
+    return times if known is not None and known >= until else {**times, key: until}
 
 
 def _stopped_until(state: RiskState, until: datetime, why: str) -> RiskState:
@@ -295,6 +371,10 @@ def _reason(state: RiskState, trading: TradingState) -> str:
 
 def _monday(day: date) -> date:
     return day - timedelta(days=day.weekday())
+
+
+def _next_month(first: date) -> date:
+    return (first + timedelta(days=31)).replace(day=1)
 
 
 def _midnight(day: date) -> datetime:

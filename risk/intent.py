@@ -22,7 +22,9 @@ class Direction(StrEnum):
     @property
     def sign(self) -> int:
         """+1 for LONG, -1 for SHORT, 0 for what opens nothing."""
-        return {Direction.LONG: 1, Direction.SHORT: -1}.get(self, 0)
+        if self is Direction.LONG:
+            return 1
+        return -1 if self is Direction.SHORT else 0
 
 
 class Purpose(StrEnum):
@@ -55,6 +57,8 @@ class OrderIntent:
     trigger: Price | None = None  # makes it a stop order: at market once the price is there
     limit: Price | None = None  # makes it a limit order
     reduce_only: bool = False
+    alpha: float = 1.0  # strength of the signal in [0, 1]; the size of an entry is scaled by it
+    attempt: int = 0  # 1 for what was asked again after a revision
 
     def __post_init__(self) -> None:
         require_utc(self.decided_at)

@@ -26,7 +26,39 @@ class TooLarge:
     largest: Quantity
 
 
-Finding = Objection | TooLarge
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustable:
+    """An objection that a strategy can answer by asking again with another stop or target."""
+
+    objection: Objection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referable:
+    """An objection that a person may lift, this once and up to this size."""
+
+    objection: Objection
+
+
+Finding = Objection | TooLarge | Adjustable | Referable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """What made an order smaller from the start: `share`, in [0, 1], of the full size."""
+
+    rule: str
+    share: Decimal
+
+
+def objection_of(finding: Finding) -> Objection:
+    """What a finding objects to."""
+    return finding if isinstance(finding, Objection) else finding.objection
+
+
+def adjustable(rule: str, observed: str, limit: str, unit: str) -> Adjustable:
+    """The objection to a stop or a target that another one could answer."""
+    return Adjustable(objection=Objection(rule=rule, observed=observed, limit=limit, unit=unit))
 
 
 def unknown(rule: str, unit: str) -> Objection:

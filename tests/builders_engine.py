@@ -21,6 +21,8 @@ def sealed(intent):
         quantity=intent.quantity,
         approved_at=intent.decided_at,
         reductions=(),
+        scales=(),
+        shadowed=(),
         seal=_SEAL,
     )
 

@@ -139,4 +139,4 @@ def a_veto(*rules, direction=Direction.LONG, stop="95", target="110", purpose=Pu
         target=None if target is None else Price(Decimal(target)),
     )
     objections = tuple(Objection(rule=r, observed="1", limit="0", unit="x") for r in rules)
-    return Rejection(intent=intent, objections=objections, rejected_at=START)
+    return Rejection(intent=intent, objections=objections, shadowed=(), rejected_at=START)

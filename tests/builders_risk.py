@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from data.account import AccountState, ClosedTrade, InFlight, Position
+from data.bar import Timeframe
 from data.instrument import Instrument, Notional, Price, Quantity, Symbol
 from data.regime import Regime
 from risk.approval import Verdict, judge
@@ -13,7 +14,7 @@ from risk.breaker import RiskState, initial_state
 from risk.case import Case
 from risk.intent import Direction, OrderIntent, Purpose
 from risk.limits import RiskLimits
-from risk.market import Market
+from risk.market import Market, Overlay
 
 BTC = Symbol("BTC/USDT")
 XRP = Symbol("XRP/USDT")
@@ -39,6 +40,58 @@ SECTION: dict[str, Any] = {
     "min_stop_atr": 1.5,
     "min_reward_risk": "1.5",
     "taker_fee": "0.0026",
+    "slippage": "0",
+    "max_cost_to_risk": "0",
+    "min_net_edge_bps": 0.0,
+    "trend_gate": False,
+    "overlay_timeframes": [],
+    "overlay_rule": "agreement",
+    "overlay_threshold": 0.002,
+    "overlay_max_age": 2.0,
+    "overlay_size": "0",
+    "no_trade_below": 0.0,
+    "dynamic_floor": 0.0,
+    "dynamic_floor_volatility": 0.0,
+    "dynamic_floor_calibration": 0.0,
+    "volatility_target": 0.0,
+    "volatility_cap": "1",
+    "volatility_guard": 0.0,
+    "volatility_guard_floor": 0.25,
+    "max_book_age": "PT0S",
+    "min_depth": "0",
+    "max_depth_share": "0",
+    "max_adv_share": "0",
+    "drawdown_leverage": [],
+    "max_margin_use": "10",
+    "margin_leverage": "1",
+    "max_correlated_exposure": "10",
+    "min_correlation": "0.5",
+    "correlations": [],
+    "max_positions_per_symbol": 2,
+    "max_value_at_risk": "0",
+    "value_at_risk_sigmas": 2.33,
+    "min_liquidation_distance": "0",
+    "kelly_fraction": "0",
+    "max_monthly_loss": "0.15",
+    "max_day_drawdown": "1",
+    "weekly_cut": "0.5",
+    "drawdown_closes": True,
+    "spike_ratio": 3.0,
+    "spike_size": "0.5",
+    "spike_span": "PT15M",
+    "unusual_move": 0.03,
+    "cool_down_after_move": "PT10M",
+    "cool_down_after_rebalance": "PT30M",
+    "max_model_failures": 3,
+    "model_failure_pause": "PT5M",
+    "restricted_hours": [],
+    "refer_above": "0",
+    "refer_below": 0.0,
+    "referral_span": "PT15M",
+    "warn_daily_loss": "0.03",
+    "warn_exposure": "0.7",
+    "warn_margin_use": "0.4",
+    "shadow": [],
     "max_risk_per_trade": "0.02",
     "max_position": "0.2",
     "max_exposure": "0.8",
@@ -53,14 +106,14 @@ SECTION: dict[str, Any] = {
     "cool_down_after_loss": "PT10M",
     "max_loss_streak": 5,
     "tiers": [
-        {"min_confidence": 0.85, "size": "1"},
-        {"min_confidence": 0.75, "size": "0.75"},
-        {"min_confidence": 0.65, "size": "0.5"},
-        {"min_confidence": 0.60, "size": "0.25"},
+        {"min_confidence": 0.85, "size": "1", "max_leverage": 5},
+        {"min_confidence": 0.75, "size": "0.75", "max_leverage": 5},
+        {"min_confidence": 0.65, "size": "0.5", "max_leverage": 5},
+        {"min_confidence": 0.60, "size": "0.25", "max_leverage": 5},
     ],
     "loss_streaks": [
-        {"losses": 3, "cool_down": "PT30M", "size": "1", "min_confidence": 0.7},
-        {"losses": 5, "cool_down": "PT1H", "size": "0.5", "min_confidence": 0.8},
+        {"losses": 3, "cool_down": "PT30M", "size": "1", "min_confidence": 0.7, "max_leverage": 5},
+        {"losses": 5, "cool_down": "PT1H", "size": "0.5", "min_confidence": 0.8, "max_leverage": 5},
     ],
     "regimes": REGIMES,
 }
@@ -72,6 +125,74 @@ def limits_with(**changes: Any) -> RiskLimits:
 
 
 LIMITS = limits_with()
+FULL_CHANGES: dict[str, Any] = {
+    "slippage": "0.0005",
+    "max_cost_to_risk": "1",
+    "min_net_edge_bps": 10.0,
+    "trend_gate": True,
+    "overlay_timeframes": ["15m", "1h"],
+    "no_trade_below": 0.55,
+    "dynamic_floor": 0.65,
+    "dynamic_floor_volatility": 1.0,
+    "dynamic_floor_calibration": 0.2,
+    "volatility_target": 0.2,
+    "volatility_guard": 0.8,
+    "max_book_age": "PT1M",
+    "min_depth": "1000",
+    "max_depth_share": "0.1",
+    "max_adv_share": "0.02",
+    "drawdown_leverage": [
+        {"drawdown": "0.05", "max_leverage": 3},
+        {"drawdown": "0.10", "max_leverage": 2},
+        {"drawdown": "0.15", "max_leverage": 1},
+    ],
+    "max_margin_use": "0.5",
+    "margin_leverage": "3",
+    "max_correlated_exposure": "0.4",
+    "correlations": [
+        {"first": BTC, "second": XRP, "correlation": "0.75"},
+        {"first": BTC, "second": "XRP/BTC", "correlation": "0.60"},
+        {"first": XRP, "second": "XRP/BTC", "correlation": "0.85"},
+        {"first": BTC, "second": "ETH/USDT", "correlation": "-0.5"},
+    ],
+    "max_value_at_risk": "0.02",
+    "min_liquidation_distance": "0.02",
+    "kelly_fraction": "0.25",
+    "max_day_drawdown": "0.1",
+    "restricted_hours": [{"start": "22:00", "end": "02:00"}],
+    "refer_above": "0.15",
+    "refer_below": 0.62,
+    "tiers": [
+        {"min_confidence": 0.85, "size": "1", "max_leverage": 5},
+        {"min_confidence": 0.75, "size": "0.75", "max_leverage": 4},
+        {"min_confidence": 0.65, "size": "0.5", "max_leverage": 3},
+        {"min_confidence": 0.60, "size": "0.25", "max_leverage": 2},
+    ],
+    "loss_streaks": [
+        {
+            "losses": 3,
+            "cool_down": "PT30M",
+            "size": "1",
+            "min_confidence": 0.7,
+            "max_leverage": 2,
+        },
+        {
+            "losses": 5,
+            "cool_down": "PT1H",
+            "size": "0.5",
+            "min_confidence": 0.8,
+            "max_leverage": 1,
+        },
+    ],
+}
+
+
+def full_limits_with(**changes: Any) -> RiskLimits:
+    """Every rule on, with the numbers of the requirements, but for `changes`."""
+    return RiskLimits.model_validate(SECTION | FULL_CHANGES | changes)
+
+
+FULL = full_limits_with()
 INSTRUMENT = Instrument(
     symbol=BTC,
     tick=Decimal("0.01"),
@@ -128,6 +249,28 @@ def a_market(**changes: Any) -> Market:
         regime=Regime.TRENDING_BULL,
     )
     return replace(market, **changes)
+
+
+def a_full_market(**changes: Any) -> Market:
+    """Everything known that any rule could ask for, calm, and with a long entry at 100."""
+    return a_market(
+        **{
+            "overlays": (Overlay(timeframe=Timeframe.H1, trend=0.01, updated_at=NOW),),
+            "realised_volatility": 0.2,
+            "bar_volatility": 0.002,
+            "mean_atr": 1.0,
+            "move": 0.001,
+            "book_at": NOW,
+            "depth": Quantity(Decimal(1000)),
+            "adv": Quantity(Decimal(100_000)),
+            "model_confidence": 0.9,
+            "calibration_error": 0.05,
+            "expected_move": 0.05,
+            "win_probability": 0.7,
+            "liquidation_price": Price(Decimal(80)),
+        }
+        | changes
+    )
 
 
 def a_position(

@@ -92,7 +92,13 @@ def approved(name, quantity, *, symbol=BTC, trigger=None, limit=None, stop=None,
         reduce_only=reduce_only,
     )
     return ApprovedOrder(
-        intent=intent, quantity=signed, approved_at=NOON, reductions=(), seal=_SEAL
+        intent=intent,
+        quantity=signed,
+        approved_at=NOON,
+        reductions=(),
+        scales=(),
+        shadowed=(),
+        seal=_SEAL,
     )
 
 

@@ -36,8 +36,9 @@ from execution.order import Cancelling, Submitted, Submitting
 from execution.reconcile import compare_balances
 from execution.venue import OrderChanged, Venue, VenueEvent, VenueOrder
 from execution.venues.paper import PaperVenue
-from risk.approval import ApprovedOrder, Rejection
-from risk.breaker import RiskState
+from risk.approval import ApprovedOrder, Rejection, Revision
+from risk.breaker import Reset, RiskState, next_state
+from risk.referral import Referral
 from sextant import wiring
 from sextant.cycle import Decision
 from sextant.desk import Desk
@@ -60,12 +61,15 @@ from sextant.journal.line import parse_line
 from sextant.journal.postgres import PostgresJournal
 from sextant.journal.record import Record
 from sextant.journal.verify import verify
+from sextant.reset import limits_of
 from sextant.session import Session
 from sextant.settings import Settings, secret
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Derived: TypeAlias = Decision | Submitting | Cancelling | RiskState | Rejection | FlawsSeen
+Derived: TypeAlias = (
+    Decision | Submitting | Cancelling | RiskState | Rejection | Revision | Referral | FlawsSeen
+)
 """What the program makes of facts; everything else in the journal came from outside."""
 
 Said: TypeAlias = dict[tuple[Symbol, datetime], RecordedAnswer | Abstention]
@@ -144,6 +148,8 @@ class Auditor:
         self._clock = ManualClock(_EPOCH)
         self._orders: list[object] = []  # facts that rebuild orders and ledger
         self._state: RiskState | None = None
+        self._reset: RiskState | None = None  # what a reset between two runs must have come to
+        self._run: RunStarted | None = None  # the last
         self._said: dict[VoterId, Said] = {}
         self._desks: dict[str, Desk] = {}
         self._seen: dict[tuple[str, str, datetime], Snapshot] = {}  # what is to be decided on
@@ -157,7 +163,12 @@ class Auditor:
         """
         fact = self._codec.decode(record.topic, record.body)
         if isinstance(fact, RunStarted):
+            self._run = fact
             await self._begin(fact)
+        elif isinstance(fact, Reset):
+            self._lift(fact)
+        elif self._reset is not None:
+            self._compare_reset(record, fact)
         elif self.session is not None:
             await self._go_on(self.session, record, fact)
         if isinstance(
@@ -189,6 +200,20 @@ class Auditor:
                 self.session = None
         if isinstance(fact, Derived):
             self._compare(record, fact)
+
+    def _lift(self, reset: Reset) -> None:
+        """A reset comes when no daemon runs: a run that was killed before has ended by then."""
+        self.session = None
+        if self._state is not None and self._run is not None:
+            self._reset = next_state(self._state, reset, limits_of(self._run))
+
+    def _compare_reset(self, record: Record, recorded: object) -> None:
+        """The record after a reset is the state that it came to."""
+        made, self._reset = self._reset, None
+        if made == recorded:
+            self.compared[record.topic] += 1
+        else:
+            self._differ(record, self._codec.encode(made)[1].decode())
 
     async def _begin(self, run: RunStarted) -> None:
         """The house as it was when the run began."""
@@ -261,7 +286,7 @@ class Auditor:
 
     def _compare(self, record: Record, recorded: Derived) -> None:
         made = self._made.facts_made.popleft() if self._made.facts_made else None
-        if made is None and not self._has_bars:
+        if made is None and self._is_bare:
             raise NothingToAudit(
                 f"journal {record.name}: its chain is unbroken, but no bar is on record before "
                 f"record {record.seq}; replay with --all-records to have it audited"
@@ -273,6 +298,11 @@ class Auditor:
             self._differ(record, text)
         else:
             self.compared[record.topic] += 1
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether this is a run without a past of which no bar is on record: a replay's."""
+        return not self._has_bars and self._run is not None and not self._run.warm_up_bars
 
     def _end(self, record: Record) -> None:
         """A run that ended in order has recorded everything that it made."""

@@ -12,11 +12,20 @@ from execution.blotter import FillBooked, Settled
 from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
 from execution.journal import OrderJournal
 from execution.protection import CancelStop, Protection
-from risk.approval import ApprovedOrder, Rejection, Verdict, judge
-from risk.breaker import MarkWatch, OrderPlaced, RiskEvent, RiskState, next_state
+from risk.approval import ApprovedOrder, Rejection, Revision, Verdict, judge
+from risk.breaker import (
+    MarkWatch,
+    OrderPlaced,
+    RiskEvent,
+    RiskState,
+    TradingState,
+    next_state,
+)
+from risk.breaker_orders import breaker_intents
 from risk.intent import OrderIntent
 from risk.limits import RiskLimits
 from risk.market import Market
+from risk.referral import Referral
 from sextant.evaluation.scorecard import Scorecard
 
 
@@ -91,6 +100,8 @@ class Book:
             case Rejection():
                 self._journal.write(verdict)
                 self._scorecard.reject(verdict)
+            case Referral() | Revision():
+                self._journal.write(verdict)
 
     def _accept(self, approved: ApprovedOrder, *, now: datetime) -> None:
         try:
@@ -120,8 +131,16 @@ class Book:
         """
         engine = self.engine
         account = engine.account(now)
-        if self._protection.is_settled(account, engine.revision):
-            return account
+        acted = False
+        if not self._protection.is_settled(account, engine.revision):
+            acted = self._protect(account, now=now)
+        if self._cut_down(account, now=now) or acted:
+            return self.account(now)
+        return account
+
+    def _protect(self, account: AccountState, *, now: datetime) -> bool:
+        """Do what protection asks for; whether it asked for anything."""
+        engine = self.engine
         actions = self._protection.review(
             account, engine.orders, engine.plans, revision=engine.revision
         )
@@ -132,7 +151,31 @@ class Book:
                 case OrderIntent():
                     market = self._bare_market(action.symbol)
                     self.act(self.judge(action, market, now=now), now=now)
-        return self.account(now) if actions else account
+        return bool(actions)
+
+    def _cut_down(self, account: AccountState, *, now: datetime) -> bool:
+        """Ask for what a breaker wants closed; whether it wants anything."""
+        if self.state.trading is TradingState.ACTIVE:
+            return False
+        orders = breaker_intents(
+            self.state,
+            account,
+            self.limits,
+            instruments=self.engine.instruments,
+            closing=self._closing(),
+            now=now,
+        )
+        if orders is None:
+            return False
+        self._advance(orders.acted)
+        for intent in orders.intents:
+            self.act(self.judge(intent, self._bare_market(intent.symbol), now=now), now=now)
+        return True
+
+    def _closing(self) -> frozenset[Symbol]:
+        """Symbols that an order at market is closing already."""
+        orders = (tracked.order for tracked in self.engine.orders)
+        return frozenset(o.symbol for o in orders if o.reduce_only and o.trigger is None)
 
     def _bare_market(self, symbol: Symbol) -> Market:
         """What is known of a market without a snapshot: enough for what only reduces."""

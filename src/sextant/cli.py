@@ -147,6 +147,47 @@ def check(config: Config = Path("config/paper.toml")) -> None:
     raise typer.Exit(1 if any(f.severity == "error" for f in findings) else 0)
 
 
+@app.command()
+def limits(config: Config = Path("config/paper.toml")) -> None:
+    """Print every risk rule: its number now, where that comes from, and whether it binds now.
+
+    Reads the journal if there is one, and changes nothing; a daemon may be running.
+    """
+    from sextant.limits import numbers_of, render
+    from sextant.settings_file import read_layers
+    from sextant.standing import read_standing
+
+    settings = _settings(config)
+    numbers = numbers_of(settings.risk, read_layers(config))
+    standing = asyncio.run(read_standing(settings))
+    Console().print(render(settings, numbers, standing))
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("say it: it goes on record")
+    return text
+
+
+@app.command()
+def reset(
+    by: Annotated[str, typer.Option(help="Who lifts the halt.", callback=_said)],
+    why: Annotated[str, typer.Option(help="Why it may be lifted.", callback=_said)],
+    config: Config = Path("config/paper.toml"),
+) -> None:
+    """Lift a halt that only a person may lift; who and why go on record. Stop the daemon first.
+
+    The next start trades again. What ends by itself, as a day's loss limit does, is not shortened.
+    """
+    from sextant.reset import run_reset
+
+    lifted = asyncio.run(run_reset(_settings(config), by=by, why=why))
+    Console(soft_wrap=True).print(
+        f"lifted: {lifted.before.reason}; trading is {lifted.after.trading} from the next start on",
+        markup=False,
+    )
+
+
 def _settings(config: Path) -> Settings:
     try:
         return load_settings(config)

@@ -12,10 +12,12 @@ from agents.vote import Ballot, RecordedAnswer
 from data.instrument import Notional, Price, Quantity, Symbol
 from data.regime import Regime
 from data.snapshot import Snapshot
-from risk.approval import ApprovedOrder, Rejection, Verdict
+from risk.approval import ApprovedOrder, Rejection, Revision, Verdict
+from risk.envelope import Envelope
 from risk.intent import OrderIntent
 from risk.market import Market
-from risk.objection import Objection
+from risk.objection import Objection, Scale
+from risk.referral import Referral
 from sextant.book import Book
 
 
@@ -25,6 +27,8 @@ class Approved:
 
     quantity: Quantity  # signed
     reductions: tuple[Objection, ...]  # what cut the size, if anything did
+    scales: tuple[Scale, ...] = ()  # what made it smaller from the start
+    shadowed: tuple[Objection, ...] = ()  # of rules that are only tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +36,29 @@ class Vetoed:
     """The rules did not let the intent pass."""
 
     objections: tuple[Objection, ...]
+    shadowed: tuple[Objection, ...] = ()
 
 
-Ruling = Approved | Vetoed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revised:
+    """The strategy may ask once more, inside the envelope."""
+
+    objections: tuple[Objection, ...]
+    envelope: Envelope
+    shadowed: tuple[Objection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referred:
+    """The rules let the intent pass with this size, once a person consents."""
+
+    quantity: Quantity  # signed
+    objections: tuple[Objection, ...]  # why a person is asked
+    expires_at: datetime
+    shadowed: tuple[Objection, ...] = ()
+
+
+Ruling = Approved | Referred | Revised | Vetoed
 """A verdict as it goes on record: an approval does not outlive the process."""
 
 
@@ -99,9 +123,27 @@ def conclude(
 def _ruling(verdict: Verdict | None) -> Ruling | None:
     match verdict:
         case ApprovedOrder():
-            return Approved(quantity=verdict.quantity, reductions=verdict.reductions)
+            return Approved(
+                quantity=verdict.quantity,
+                reductions=verdict.reductions,
+                scales=verdict.scales,
+                shadowed=verdict.shadowed,
+            )
+        case Referral():
+            return Referred(
+                quantity=verdict.quantity,
+                objections=verdict.objections,
+                expires_at=verdict.expires_at,
+                shadowed=verdict.shadowed,
+            )
+        case Revision():
+            return Revised(
+                objections=verdict.objections,
+                envelope=verdict.envelope,
+                shadowed=verdict.shadowed,
+            )
         case Rejection():
-            return Vetoed(objections=verdict.objections)
+            return Vetoed(objections=verdict.objections, shadowed=verdict.shadowed)
         case None:
             return None
 

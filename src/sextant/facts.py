@@ -15,8 +15,9 @@ from execution.fill import Fill
 from execution.order import Cancelling, Submitted, Submitting
 from execution.venue import OrderChanged
 from execution.venue_state import Placed, StopTriggered
-from risk.approval import Rejection
-from risk.breaker import RiskState
+from risk.approval import Rejection, Revision
+from risk.breaker import Reset, RiskState
+from risk.referral import Referral
 from sextant.book import OrderNotTaken
 from sextant.cycle import Decision
 from sextant.journal.codec import Codec
@@ -121,7 +122,10 @@ TOPICS: Mapping[str, type] = {
     "skip": DecisionSkipped,
     "error": DecisionFailed,
     "rejection": Rejection,
+    "revision": Revision,
+    "referral": Referral,
     "risk_state": RiskState,
+    "reset": Reset,
     "order_intent": Submitting,
     "not_taken": OrderNotTaken,
     "execution": Submitted,

@@ -14,7 +14,7 @@ from data.account import AccountState
 from data.instrument import Symbol
 from risk.breaker import RiskState, TradingState
 from risk.intent import Direction
-from sextant.cycle import Approved, Decision, Ruling, Vetoed
+from sextant.cycle import Approved, Decision, Referred, Revised, Ruling, Vetoed
 from sextant.evaluation.scorecard import Scorecard
 from sextant.session import Session
 
@@ -151,7 +151,9 @@ def ruling_in_words(ruling: Ruling | None) -> str:
         case Approved():
             cut = "".join(f", cut by {o.rule}" for o in ruling.reductions)
             return f"approved {ruling.quantity:+,f}{cut}"
-        case Vetoed():
+        case Referred():
+            return f"waits for consent to {ruling.quantity:+,f} until {ruling.expires_at:%H:%M}"
+        case Revised() | Vetoed():
             listed = "; ".join(
                 f"{o.rule}: {o.observed} against {o.limit} {o.unit}" for o in ruling.objections
             )

@@ -19,8 +19,12 @@ from data.instrument import Notional
 from risk.breaker import (
     Halt,
     Marked,
+    MarketSeen,
     MarkWatch,
+    ModelAnswered,
+    ModelFailed,
     OrderPlaced,
+    Rebalanced,
     Reset,
     RiskState,
     TradingState,
@@ -28,9 +32,10 @@ from risk.breaker import (
     next_state,
     trading_at,
 )
-from tests.builders_risk import BTC, LIMITS, NOW, XRP, a_trade
+from tests.builders_risk import BTC, NOW, XRP, a_trade, limits_with
 
 STORED = TypeAdapter(RiskState)
+LIMITS = limits_with(max_day_drawdown="0.12")
 MINUTE = timedelta(minutes=1)
 equities = st.sampled_from((1000, 950, 951, 900, 901, 810, 800, 1200, 1140, 700)).map(Decimal)
 
@@ -41,7 +46,12 @@ class Reference:
     def __init__(self, equity, at):
         self.marks = [(at, equity)]
         self.peak = equity
+        self.day_peak_from = 0
         self.known = True
+        self.spikes = {}
+        self.failures = {}
+        self.pauses = {}
+        self.weekly = set()
         self.latched = None
         self.ends = []
         self.losses = 0
@@ -51,6 +61,12 @@ class Reference:
         """The first known equity of the newest mark's day or week."""
         newest = same(self.marks[-1][0])
         return next(equity for at, equity in self.marks if same(at) == newest)
+
+    def day_peak(self):
+        """The highest equity of the newest mark's day, since the last reset of that limit."""
+        day = self.marks[-1][0].date()
+        marks = self.marks[self.day_peak_from :]
+        return max((equity for at, equity in marks if at.date() == day), default=None)
 
     def mark(self, equity, at):
         self.known = equity is not None
@@ -63,8 +79,24 @@ class Reference:
             self.ends.append(today + timedelta(days=1))
         if fall(self.first_of(iso_week), equity) >= Fraction(10, 100):
             self.ends.append(today + timedelta(days=8 - at.isoweekday()))
+            self.weekly.add(iso_week(at))
+        if fall(self.first_of(month), equity) >= Fraction(15, 100):
+            self.ends.append((today.replace(day=1) + timedelta(days=32)).replace(day=1))
         if fall(self.peak, equity) >= Fraction(20, 100):
             self.latched = self.latched or "drawdown"
+        if fall(self.day_peak(), equity) >= Fraction(12, 100):
+            self.latched = self.latched or "day"
+
+    def see(self, symbol, atr, move, at):
+        if atr > 3:
+            self.spikes.setdefault(symbol, []).append(at + timedelta(minutes=15))
+        if abs(move) > 0.03:
+            self.cool(symbol, at + timedelta(minutes=10))
+
+    def fail(self, desk, at):
+        self.failures[desk] = self.failures.get(desk, 0) + 1
+        if self.failures[desk] >= 3:
+            self.pauses.setdefault(desk, []).append(at + timedelta(minutes=5))
 
     def close(self, pnl, at, symbol):
         if pnl is not None and pnl >= 0:
@@ -83,6 +115,8 @@ class Reference:
     def reset(self):
         if self.latched == "drawdown":
             self.peak = None
+        if self.latched == "day":
+            self.day_peak_from = len(self.marks)
         if self.latched and self.losses >= 6:
             self.losses = 0
         self.latched = None
@@ -103,6 +137,14 @@ def iso_week(at):
     return at.isocalendar()[:2]
 
 
+def month(at):
+    return at.year, at.month
+
+
+def longest(times):
+    return {key: max(untils) for key, untils in times.items()}
+
+
 class Breaker(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
@@ -113,7 +155,7 @@ class Breaker(RuleBasedStateMachine):
 
     def tell(self, event):
         self.state = next_state(self.state, event, LIMITS)
-        if not isinstance(event, ClosedTrade):
+        if not isinstance(event, ClosedTrade | ModelFailed):
             assert next_state(self.state, event, LIMITS) is self.state
 
     @rule(equity=equities | st.none(), minutes=st.sampled_from((0, 1, 15, 300)))
@@ -138,6 +180,30 @@ class Breaker(RuleBasedStateMachine):
         self.reference.cool(symbol, self.now + timedelta(minutes=5))
         self.tell(OrderPlaced(symbol=symbol, at=self.now))
 
+    @rule(
+        symbol=st.sampled_from((BTC, XRP)),
+        atr=st.sampled_from((1.0, 3.0, 3.01)),
+        move=st.sampled_from((0.0, 0.03, -0.031)),
+    )
+    def see_the_market(self, symbol, atr, move):
+        self.reference.see(symbol, atr, move, self.now)
+        self.tell(MarketSeen(symbol=symbol, atr=atr, mean_atr=1.0, move=move, at=self.now))
+
+    @rule(symbol=st.sampled_from((BTC, XRP)))
+    def rebalance(self, symbol):
+        self.reference.cool(symbol, self.now + timedelta(minutes=30))
+        self.tell(Rebalanced(symbol=symbol, at=self.now))
+
+    @rule(desk=st.sampled_from(("one", "two")))
+    def fail_to_decide(self, desk):
+        self.reference.fail(desk, self.now)
+        self.tell(ModelFailed(strategy_id=desk, at=self.now))
+
+    @rule(desk=st.sampled_from(("one", "two")))
+    def decide(self, desk):
+        self.reference.failures.pop(desk, None)
+        self.tell(ModelAnswered(strategy_id=desk, at=self.now))
+
     @rule()
     def halt(self):
         self.reference.latched = self.reference.latched or "person"
@@ -148,7 +214,7 @@ class Breaker(RuleBasedStateMachine):
         self.reference.reset()
         self.tell(Reset(by="Ada", why="a test", at=self.now))
 
-    @rule(hours=st.sampled_from((1, 13, 24, 100, 200)))
+    @rule(hours=st.sampled_from((1, 13, 24, 100, 200, 800)))
     def be_down_for_a_while(self, hours):
         stored = STORED.dump_json(self.state)
         self.now += timedelta(hours=hours)
@@ -171,12 +237,29 @@ class Breaker(RuleBasedStateMachine):
         assert (self.state.trading is TradingState.ACTIVE) == (self.state.reason == "")
 
     @invariant()
-    def cool_downs_only_lengthen(self):
-        longest = {symbol: max(untils) for symbol, untils in self.reference.cool_downs.items()}
-        assert self.state.cool_down_until == longest
+    def cool_downs_spikes_and_pauses_only_lengthen(self):
+        assert self.state.cool_down_until == longest(self.reference.cool_downs)
+        assert self.state.spike_until == longest(self.reference.spikes)
+        assert self.state.paused_until == longest(self.reference.pauses)
+        assert self.state.model_failures == self.reference.failures
+
+    @invariant()
+    def the_anchors_are_the_first_and_the_highest(self):
+        reference = self.reference
+        if reference.marks:
+            assert self.state.day.equity == reference.first_of(datetime.date)
+            assert self.state.week.equity == reference.first_of(iso_week)
+            assert self.state.month.equity == reference.first_of(month)
+            assert self.state.day_peak == reference.day_peak()
+
+    @invariant()
+    def a_weekly_limit_is_remembered_for_its_cut(self):
+        reached = self.state.weekly_reached
+        newest = max(self.reference.weekly, default=None)
+        assert (reached and iso_week(datetime.combine(reached, datetime.min.time()))) == newest
 
 
 TestBreaker = pytest.mark.req("S0-23", "S0-24", "S0-25", "S1-97", "S1-99", "S1-100")(
     Breaker.TestCase
 )
-TestBreaker.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+TestBreaker.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)

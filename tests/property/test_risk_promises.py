@@ -153,7 +153,7 @@ def test_a_verdict_rests_on_its_arguments_alone(situation, random):
     shuffled = random.sample(rules.RULES_FOR_ENTRIES, len(rules.RULES_FOR_ENTRIES))
     with localcontext(prec=6, rounding=ROUND_UP), pytest.MonkeyPatch.context() as patch:
         assert repr(asked(situation)) == repr(verdict)
-        patch.setattr(approval, "RULES_FOR_ENTRIES", shuffled)
+        patch.setattr(approval, "in_force", lambda off: shuffled)
         reordered = asked(situation)
     match verdict, reordered:
         case ApprovedOrder(), ApprovedOrder():
@@ -190,8 +190,18 @@ TIGHTER = [
     {"min_stop_atr": 3.0},
     {"min_reward_risk": "4"},
     {"taker_fee": "0.01"},
-    {"tiers": [{"min_confidence": 0.8, "size": "0.5"}]},
-    {"loss_streaks": [{"losses": 1, "cool_down": "PT1H", "size": "0.1", "min_confidence": 0.9}]},
+    {"tiers": [{"min_confidence": 0.8, "size": "0.5", "max_leverage": 1000}]},
+    {
+        "loss_streaks": [
+            {
+                "losses": 1,
+                "cool_down": "PT1H",
+                "size": "0.1",
+                "min_confidence": 0.9,
+                "max_leverage": 5,
+            }
+        ]
+    },
 ]
 
 

@@ -129,6 +129,7 @@ def test_every_objection_is_reported():
         "trading_state",
         "daily_loss_limit",
         "weekly_loss_limit",
+        "monthly_loss_limit",
         "drawdown_limit",
         "reconciled",
         "equity",
@@ -142,7 +143,9 @@ def test_every_objection_is_reported():
         "risk_per_trade",
         "position_size",
         "total_exposure",
+        "correlated_exposure",
         "leverage",
+        "margin_use",
         "minimum_order",
     }
 
@@ -197,7 +200,11 @@ def test_every_objection_is_reported():
         ),
         pytest.param(
             an_entry(confidence=0.59),
-            {"limits": limits_with(tiers=[{"min_confidence": 0.1, "size": 1}])},
+            {
+                "limits": limits_with(
+                    tiers=[{"min_confidence": 0.1, "size": 1, "max_leverage": 1000}]
+                )
+            },
             "confidence",
             marks=pytest.mark.req("S1-101"),
             id="unsure",
@@ -380,15 +387,16 @@ def test_a_rule_that_fails_objects(monkeypatch, intent, account):
     def broken(case):
         raise ZeroDivisionError(case)
 
-    for book in ("RULES_FOR_ENTRIES", "RULES_FOR_REDUCTIONS"):
-        monkeypatch.setattr(approval, book, (*getattr(rules, book), broken))
+    book = (*rules.RULES_FOR_ENTRIES, broken)
+    monkeypatch.setattr(approval, "in_force", lambda off: book)
+    monkeypatch.setattr(approval, "RULES_FOR_REDUCTIONS", (*rules.RULES_FOR_REDUCTIONS, broken))
     assert judged(intent, account=account).objections == (
         Objection(rule="broken", observed="ZeroDivisionError", limit="no error", unit="error"),
     )
 
 
 def test_sizing_that_fails_objects_beside_the_rules(monkeypatch):
-    def broken(case):
+    def broken(case, made):
         raise OverflowError(case)
 
     monkeypatch.setattr(approval, "sized", broken)
@@ -400,7 +408,8 @@ def test_a_rule_that_is_never_content_with_a_cut_rejects(monkeypatch):
         objection = Objection(rule="greedy", observed="1", limit="0", unit="base")
         return TooLarge(objection=objection, largest=Quantity(abs(case.quantity) / 2))
 
-    monkeypatch.setattr(approval, "RULES_FOR_ENTRIES", (*rules.RULES_FOR_ENTRIES, greedy))
+    book = (*rules.RULES_FOR_ENTRIES, greedy)
+    monkeypatch.setattr(approval, "in_force", lambda off: book)
     assert objecting(judged(an_entry())) == {"greedy"}
 
 
@@ -412,6 +421,8 @@ def test_nobody_else_makes_an_approved_order():
             quantity=Quantity(Decimal(9)),
             approved_at=NOW,
             reductions=(),
+            scales=(),
+            shadowed=(),
             seal=object(),
         )
 
@@ -444,12 +455,15 @@ def test_limits_can_be_opened_wide_by_numbers_alone():
         max_position=1000,
         max_exposure=1000,
         max_leverage=1000,
+        max_margin_use=1000,
+        max_correlated_exposure=1000,
+        max_monthly_loss=1,
         max_daily_loss=1,
         max_weekly_loss=1,
         max_drawdown=1,
         derisk_drawdown=1,
         derisk_size=1,
-        tiers=[{"min_confidence": 0, "size": 1}],
+        tiers=[{"min_confidence": 0, "size": 1, "max_leverage": 1000}],
         loss_streaks=[],
         regimes=dict.fromkeys(Regime, calm),
     )

@@ -23,6 +23,7 @@ from tests.builders_risk import BTC, LIMITS, NOW, XRP, a_state, a_trade, limits_
 ACTIVE, REDUCING, HALTED = TradingState
 THURSDAY = datetime(2025, 3, 6, tzinfo=UTC)
 MONDAY = datetime(2025, 3, 10, tzinfo=UTC)
+APRIL = datetime(2025, 4, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 
 
@@ -50,8 +51,8 @@ def after(*events, state=None, limits=LIMITS):
         ),
         pytest.param("960.01", "1000", "1200", ACTIVE, "", None, id="above the drawdown limit"),
         pytest.param("960", "1000", "1200", HALTED, "drawdown_limit", None, id="at the drawdown"),
-        pytest.param("0", "1000", "1000", HALTED, "drawdown_limit", MONDAY, id="nothing left"),
-        pytest.param("-5", "1000", "1000", HALTED, "drawdown_limit", MONDAY, id="less than that"),
+        pytest.param("0", "1000", "1000", HALTED, "drawdown_limit", APRIL, id="nothing left"),
+        pytest.param("-5", "1000", "1000", HALTED, "drawdown_limit", APRIL, id="less than that"),
     ],
 )
 def test_a_loss_limit_stops_entries_at_the_limit_itself(equity, week, peak, trading, reason, until):
@@ -113,8 +114,8 @@ def test_a_drawdown_halt_waits_for_a_person_and_is_then_measured_anew():
 
 def test_a_reset_shortens_no_halt_that_ends_by_itself():
     state = after(marked("790"), Reset(by="Ada", why="looked", at=LATER))
-    assert (state.trading, state.reason) == (REDUCING, "weekly_loss_limit")
-    assert trading_at(state, MONDAY) is ACTIVE
+    assert (state.trading, state.reason) == (REDUCING, "monthly_loss_limit")
+    assert trading_at(state, APRIL) is ACTIVE
 
 
 def test_a_reset_of_a_manual_halt_forgets_no_drawdown():

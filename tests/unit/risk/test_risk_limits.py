@@ -6,7 +6,17 @@ from pydantic import ValidationError
 from data.instrument import Symbol
 from data.regime import Regime
 from risk.limits import RiskLimits
-from tests.builders_risk import BTC, LIMITS, REGIMES, SECTION, XRP, limits_with
+from tests.builders_risk import (
+    BTC,
+    LIMITS,
+    REGIMES,
+    SECTION,
+    XRP,
+    a_case,
+    a_market,
+    a_state,
+    limits_with,
+)
 
 
 @pytest.mark.parametrize("key", sorted(SECTION))
@@ -16,11 +26,17 @@ def test_no_number_has_a_default(key):
 
 
 def tier(confidence, size):
-    return {"min_confidence": confidence, "size": size}
+    return {"min_confidence": confidence, "size": size, "max_leverage": 5}
 
 
 def step(losses, size, confidence):
-    return {"losses": losses, "cool_down": 0, "size": size, "min_confidence": confidence}
+    return {
+        "losses": losses,
+        "cool_down": 0,
+        "size": size,
+        "min_confidence": confidence,
+        "max_leverage": 5,
+    }
 
 
 @pytest.mark.parametrize(
@@ -72,7 +88,8 @@ def test_the_strictest_confidence_floor_holds(regime, streak, floor):
     limits = limits_with(
         tiers=[*SECTION["tiers"], tier(0.55, "0.1")], regimes=REGIMES | {Regime.RANGING: loose}
     )
-    assert limits.confidence_floor(regime, streak) == floor
+    case = a_case(market=a_market(regime=regime), state=a_state(loss_streak=streak), limits=limits)
+    assert case.confidence_floor == floor
 
 
 @pytest.mark.parametrize(
@@ -89,7 +106,8 @@ def test_the_strictest_confidence_floor_holds(regime, streak, floor):
     ],
 )
 def test_a_tier_begins_at_its_confidence(confidence, size):
-    assert str(LIMITS.tier_size(confidence)) == size
+    tier = LIMITS.tier(confidence)
+    assert (str(tier.size) if tier is not None else "0") == size
 
 
 @pytest.mark.parametrize(

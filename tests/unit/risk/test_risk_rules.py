@@ -11,7 +11,8 @@ from data.regime import Regime
 from risk import rules
 from risk.breaker import Halt, Marked, OrderPlaced, next_state
 from risk.intent import Direction, Purpose
-from risk.objection import TooLarge
+from risk.objection import objection_of
+from tests import cases_risk_book
 from tests.builders_risk import (
     BTC,
     INSTRUMENT,
@@ -417,6 +418,9 @@ CASES = [
 ]
 
 
+CASES += cases_risk_book.CASES
+
+
 @pytest.mark.req("S0-19", "S0-26", "S1-94", "S1-101", "S1-138")
 @pytest.mark.parametrize(("rule", "case", "objecting"), CASES)
 def test_a_rule_at_its_limit(rule, case, objecting):
@@ -433,7 +437,7 @@ def test_every_rule_is_shown_to_object_and_to_pass(rule):
 def test_every_rule_explains_itself(rule):
     for param in CASES:
         if param.values[0] is rule and (finding := rule(param.values[1])) is not None:
-            objection = finding.objection if isinstance(finding, TooLarge) else finding
+            objection = objection_of(finding)
             assert objection.rule == rule.__name__
             assert objection.observed
             assert objection.limit

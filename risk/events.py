@@ -1,0 +1,98 @@
+"""What happens to an account that its risk state must remember."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from data.account import ClosedTrade
+from data.instrument import Notional, Symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """The book was valued; an `equity` of None, or not a number, is unknown."""
+
+    equity: Notional | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPlaced:
+    """An approved order is on its way."""
+
+    symbol: Symbol
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketSeen:
+    """How wild a market is; what is None, or not a number, is unknown and changes nothing."""
+
+    symbol: Symbol
+    atr: float | None
+    mean_atr: float | None  # of the last 20 bars
+    move: float | None  # of the last five minutes, a signed share
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebalanced:
+    """The holdings were brought back to their shares by trading `symbol`."""
+
+    symbol: Symbol
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFailed:
+    """A desk came to no decision because its models, or what it runs on, failed."""
+
+    strategy_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAnswered:
+    """A desk came to a decision, whichever."""
+
+    strategy_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerActed:
+    """The reducing orders that `reason` asks for have been asked for."""
+
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Somebody, or a watchdog, stops all entries."""
+
+    by: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """A person has looked, and lifts a halt. It shortens no halt that ends by itself."""
+
+    by: str
+    why: str
+    at: datetime
+
+
+RiskEvent = (
+    Marked
+    | ClosedTrade
+    | OrderPlaced
+    | MarketSeen
+    | Rebalanced
+    | ModelFailed
+    | ModelAnswered
+    | BreakerActed
+    | Halt
+    | Reset
+)
