@@ -160,7 +160,8 @@ class Engine:
 
     def insist_cancelled(self, order: TrackedOrder) -> None:
         """Have an order cancelled at the venue, whatever we thought of it, or again."""
-        self.record(Cancelling(client_order_id=order.client_order_id, at=self.clock.now()))
+        if not order.cancelling:
+            self.record(Cancelling(client_order_id=order.client_order_id, at=self.clock.now()))
         self._cancels[order.client_order_id] = order.order.symbol
         self._wake.set()
 

@@ -167,7 +167,8 @@ async def test_a_status_says_whether_to_ask_again(vendor, status, fault):
     ],
 )
 async def test_a_question_without_a_readable_reply_may_be_on_the_bill(vendor, respond):
-    async with vendor.model(respond, patience=timedelta(seconds=0.3)) as (model, server):
+    patience = timedelta(seconds=1.5 if respond is keeps_waiting else 20)
+    async with vendor.model(respond, patience=patience) as (model, server):
         with pytest.raises(AnswerLost):
             await model.ask(a_question())
     assert len(server.bodies) == 1
