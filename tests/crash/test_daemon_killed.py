@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from execution.order import Submitting
+from execution.order import Cancelling, Submitting
 from sextant.facts import RunStarted, RunStopped
 from tests.builders_daemon import EAGER, Rehearsal, a_config, flaws, servers, what_is_left
 from tests.builders_postgres import server_folder  # noqa: F401 - a fixture
@@ -70,6 +70,19 @@ async def test_a_bar_that_the_venue_has_dealt_with_is_not_used_again(server_fold
         assert died.code == -signal.SIGKILL, died.said
     left = await left_after_an_orderly_stop(rehearsal, server_folder)
     assert flaws(left) == []
+
+
+async def test_a_cancellation_on_record_is_sent_after_a_kill(server_folder):  # noqa: F811
+    rehearsal = Rehearsal(a_config(server_folder, THIN + EAGER))
+    died = rehearsal.signalled("execution.venues.paper:PaperVenue.cancel", 1, "before")
+    assert died.code == -signal.SIGKILL, died.said
+    left = await left_after_an_orderly_stop(rehearsal, server_folder)
+    assert flaws(left) == []
+    cancelled = {fact.client_order_id for fact in left.of(Cancelling)}
+    assert cancelled
+    assert all(left.books.orders[i].is_final for i in cancelled)
+    audited = rehearsal.audited()
+    assert audited.code == 0, audited.said
 
 
 async def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(server_folder):  # noqa: F811
