@@ -6,7 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from data.bar import Bar, Timeframe
+from data.funding import FundingRate
 from data.instrument import Symbol
+from data.order_book import OrderBook
+from data.trade import Trade
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,14 +19,18 @@ class FeedInterrupted:
     symbol: Symbol
     timeframe: Timeframe
     since: datetime  # close of the last good bar
-    until: datetime  # close of the first bar after the gap
+    until: datetime | None  # close of the first bar after the gap; None while it lasts
     reason: str
 
 
-MarketEvent = Bar | FeedInterrupted
+MarketEvent = Bar | Trade | OrderBook | FundingRate | FeedInterrupted
 
 
 class MarketFeed(Protocol):
-    """Market facts in order of exchange time; ends where the market does (recorded data)."""
+    """Market facts in order of exchange time by symbol and kind; ends where the market does.
+
+    Of a live feed only the bars are sure to be whole: what a late consumer has not fetched of
+    books is replaced by the newest, and trades that were lost on the wire are made good in bars.
+    """
 
     def events(self) -> AsyncIterator[MarketEvent]: ...

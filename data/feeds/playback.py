@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from data.bar import Bar
 from data.clock import Clock
 from data.feed import FeedInterrupted, MarketEvent
+from data.funding import FundingRate
+from data.order_book import OrderBook
+from data.trade import Trade
 
 
 def known_at(event: MarketEvent) -> datetime:
@@ -14,7 +17,13 @@ def known_at(event: MarketEvent) -> datetime:
         case Bar():
             return event.closed_at
         case FeedInterrupted():
-            return event.until
+            return event.until or event.since
+        case Trade():
+            return event.traded_at
+        case OrderBook():
+            return event.at
+        case FundingRate():
+            return event.seen_at
 
 
 async def play(events: Iterator[MarketEvent], clock: Clock) -> AsyncIterator[MarketEvent]:

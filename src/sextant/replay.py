@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from data.bar import Bar
 from data.clock import Clock, ManualClock
 from data.faults import Refused
-from data.feed import FeedInterrupted, MarketEvent
+from data.feed import MarketEvent
 from data.feeds.playback import known_at
 from data.feeds.recorded import BarReading, count_rows, file_digest, merge, read_bars, series_named
 from execution.reconcile import reconcile
@@ -139,11 +140,10 @@ async def drive(session: Session, events: Iterable[MarketEvent], clock: ManualCl
     """Each bar in turn: fills, marks, sightings, decisions, orders. Nothing runs beside it."""
     engine = session.book.engine
     for event in events:
-        if isinstance(event, FeedInterrupted):
-            clock.move_to(event.until)
+        clock.move_to(known_at(event))
+        if not isinstance(event, Bar):
             session.note(event)
             continue
-        clock.move_to(event.closed_at)
         for desk, snapshot in await session.take(event):
             await session.decide(desk, snapshot)
         if engine.has_work:

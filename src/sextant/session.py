@@ -9,9 +9,12 @@ from data.bar import Bar
 from data.clock import Clock
 from data.faults import Corrupt
 from data.feed import FeedInterrupted
+from data.funding import FundingRate
 from data.instrument import Symbol
+from data.order_book import OrderBook
 from data.quality import BarInspector, FlawKind
 from data.snapshot import Snapshot
+from data.trade import Trade
 from execution.journal import OrderJournal
 from execution.venues.paper import PaperVenue
 from sextant.book import Book
@@ -99,10 +102,11 @@ class Session:
             self._journal.write(Watched(at=now))
             self.book.guard(now=now)
 
-    def note(self, gap: FeedInterrupted) -> None:
-        """Put a hole in the feed on record."""
-        self._journal.write(GapSeen(at=self._clock.now(), gap=gap))
-        self.scorecard.interruptions += 1
+    def note(self, event: Trade | OrderBook | FundingRate | FeedInterrupted) -> None:
+        """Put a hole in the feed on record; no desk looks at anything but bars yet."""
+        if isinstance(event, FeedInterrupted):
+            self._journal.write(GapSeen(at=self._clock.now(), gap=event))
+            self.scorecard.interruptions += 1
 
     async def decide(self, desk: Desk, snapshot: Snapshot) -> None:
         """Have `desk` deliberate on `snapshot`, the rules judge it, and the engine take it on.
