@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.faults import Malformed
-from data.instrument import Price, Quantity, Symbol
+from data.instrument import Notional, Price, Quantity, Symbol
 from data.utc import require_utc
 from data.value import quick
 
@@ -75,9 +75,12 @@ class MalformedBar(Malformed):
 class Bar:
     """One closed OHLCV bar: prices in quote currency, volume in base.
 
+    A bar without a trade has the close before it as all its prices, a volume of zero and, where
+    that is known, `trades` of zero.
+
     Raises:
         MalformedBar: a price is not finite or not above zero, open or close lies outside
-            [low, high], or the volume is negative or not finite.
+            [low, high], or the volume or the turnover is negative or not finite.
         NaiveTime: `closed_at` is not in UTC.
     """
 
@@ -89,6 +92,8 @@ class Bar:
     low: Price
     close: Price
     volume: Quantity
+    turnover: Notional | None = None  # of all trades, in quote currency; None is unknown
+    trades: int | None = None
 
     def __post_init__(self) -> None:
         require_utc(self.closed_at)
@@ -98,6 +103,7 @@ class Bar:
                 _ZERO < low <= self.open <= high < _INFINITY
                 and low <= self.close <= high
                 and _ZERO <= self.volume < _INFINITY
+                and (self.turnover is None or _ZERO <= self.turnover < _INFINITY)
             )
         except InvalidOperation:  # what a comparison with NaN raises
             is_sound = False
@@ -105,16 +111,22 @@ class Bar:
             raise MalformedBar(f"{self.symbol} {self.closed_at}: {self._defect()}")
 
     def _defect(self) -> str:
-        numbers = (self.open, self.high, self.low, self.close, self.volume)
+        turnover = self.turnover or _ZERO
+        numbers = (self.open, self.high, self.low, self.close, self.volume, turnover)
         if not all(number.is_finite() for number in numbers):
             return "a number is not finite"
-        if self.low <= 0 or self.volume < 0:
-            return "price or volume below zero"
+        if self.low <= 0 or self.volume < 0 or turnover < 0:
+            return "price, volume or turnover below zero"
         return "prices outside [low, high]"
 
     @property
     def opened_at(self) -> datetime:
         return self.closed_at - self.timeframe.delta
+
+    @property
+    def vwap(self) -> Price | None:
+        """Volume-weighted price; None without a trade, or where the turnover is unknown."""
+        return Price(self.turnover / self.volume) if self.turnover and self.volume else None
 
     @property
     def ohlcv(self) -> OHLCV:
@@ -143,6 +155,8 @@ class Resampler:
         self._last: Bar | None = None
         self._high = self._low = Price(Decimal(0))
         self._volume = Quantity(Decimal(0))
+        self._turnover: Notional | None = None
+        self._trades: int | None = None
 
     def add(self, bar: Bar) -> tuple[Bar, ...]:
         """The longer bars that are closed now that `bar` is: none, one, or two across a gap."""
@@ -161,11 +175,17 @@ class Resampler:
         is_whole = begins_it or self._last is not None
         self._first = bar if is_whole else None
         self._high, self._low, self._volume = bar.high, bar.low, bar.volume
+        self._turnover, self._trades = bar.turnover, bar.trades
 
     def _extend(self, bar: Bar) -> None:
         self._high = max(self._high, bar.high)
         self._low = min(self._low, bar.low)
         self._volume = Quantity(self._volume + bar.volume)
+        if self._turnover is not None:  # one unknown part leaves the whole unknown
+            more = bar.turnover
+            self._turnover = None if more is None else Notional(self._turnover + more)
+        if self._trades is not None:
+            self._trades = None if bar.trades is None else self._trades + bar.trades
 
     def _close(self) -> tuple[Bar, ...]:
         first, self._first = self._first, None
@@ -180,6 +200,8 @@ class Resampler:
             low=self._low,
             close=self._last.close,
             volume=self._volume,
+            turnover=self._turnover,
+            trades=self._trades,
         )
         return (longer,)
 
