@@ -84,6 +84,15 @@ def atr(high: FloatArray, low: FloatArray, close: FloatArray, period: int) -> Fl
     return _line("atr", period, high, low, close, length=period, talib=True)
 
 
+def mean_atr(
+    high: FloatArray, low: FloatArray, close: FloatArray, period: int, length: int
+) -> FloatArray:
+    """Mean of the newest `length` values of `atr`."""
+    values = _nothing(close)
+    values[period:] = sma(atr(high, low, close, period)[period:], length)
+    return values
+
+
 def bollinger(close: FloatArray, period: int, multiplier: float) -> tuple[FloatArray, ...]:
     """Upper, middle, lower, width as a share of the middle, and the close's position in [0, 1]."""
     names = ("BBU", "BBM", "BBL")

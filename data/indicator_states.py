@@ -292,6 +292,21 @@ class AtrState:
         return (self._atr.update(high, low, close),)
 
 
+class MeanAtrState:
+    __slots__ = ("_atr", "_length", "_sum")
+
+    def __init__(self, period: int, length: int) -> None:
+        self._atr = AverageTrueRange(period)
+        self._sum = RollingSum(length)
+        self._length = length
+
+    def update(
+        self, closed_at: float, open_: float, high: float, low: float, close: float, volume: float
+    ) -> tuple[float, ...]:
+        atr = self._atr.update(high, low, close)
+        return (nan if atr != atr else self._sum.update(atr) / self._length,)
+
+
 class BollingerState:
     __slots__ = ("_deviation", "_multiplier")
 

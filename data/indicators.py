@@ -300,6 +300,28 @@ class Atr:
 
 
 @dataclass(frozen=True, slots=True)
+class MeanAtr:
+    """Mean of the newest `length` average true ranges; first at index period + length - 1."""
+
+    period: int = 14
+    length: int = 20
+
+    def __post_init__(self) -> None:
+        _require_periods(self.period, self.length)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (f"mean_atr_{self.period}_{self.length}",)
+
+    def batch(self, series: BarSeries) -> Mapping[str, FloatArray]:
+        high, low, close = series.high, series.low, series.close
+        return _named(self, library.mean_atr(high, low, close, self.period, self.length))
+
+    def start(self) -> IndicatorState:
+        return states.MeanAtrState(self.period, self.length)
+
+
+@dataclass(frozen=True, slots=True)
 class BollingerBands:
     """Mean of closes and `multiplier` population deviations on either side; first at period - 1.
 

@@ -20,7 +20,8 @@ class BadRoster(ValueError):
 class Consensus:
     """What the panel as a whole says.
 
-    `agreeing` of `seats` voted for `direction`; `valid` of them gave a vote at all.
+    `agreeing` of `seats` voted for `direction`; `valid` of them gave a vote at all, where `quorum`
+    were needed.
     `mean_confidence` is the mean over the agreeing, `confidence` adds the bonus and is capped at 1.
     Without a quorum or a majority it is HOLD with confidence 0, and `agreeing` counts the seats
     of the largest camp, which was not enough.
@@ -33,7 +34,13 @@ class Consensus:
     agreeing: int
     valid: int
     seats: int
+    quorum: int
     reason: str
+
+    @property
+    def is_quorate(self) -> bool:
+        """Whether enough seats gave a vote for their silence to mean something."""
+        return self.valid >= self.quorum
 
 
 def count(ballots: Sequence[Ballot], *, quorum: int = 4, majority: int = 4) -> Consensus:
@@ -50,10 +57,10 @@ def count(ballots: Sequence[Ballot], *, quorum: int = 4, majority: int = 4) -> C
     _require_roster(ballots, majority)
     votes = [ballot for ballot in ballots if isinstance(ballot, Vote)]
     if len(votes) < quorum:
-        return _hold(votes, len(ballots), f"{len(votes)} valid ballots, {quorum} needed")
+        return _hold(votes, len(ballots), quorum, f"{len(votes)} valid ballots, {quorum} needed")
     direction, agreeing = _largest_camp(votes)
     if agreeing < majority:
-        return _hold(votes, len(ballots), f"{agreeing} seats agree, {majority} needed")
+        return _hold(votes, len(ballots), quorum, f"{agreeing} seats agree, {majority} needed")
     mean = fsum(v.confidence for v in votes if v.direction is direction) / agreeing
     bonus = _BONUS.get(agreeing, 0.0) if len(ballots) == SEATS else 0.0
     return Consensus(
@@ -64,11 +71,12 @@ def count(ballots: Sequence[Ballot], *, quorum: int = 4, majority: int = 4) -> C
         agreeing=agreeing,
         valid=len(votes),
         seats=len(ballots),
+        quorum=quorum,
         reason=f"{agreeing} of {len(ballots)} seats for {direction}",
     )
 
 
-def _hold(votes: Sequence[Vote], seats: int, reason: str) -> Consensus:
+def _hold(votes: Sequence[Vote], seats: int, quorum: int, reason: str) -> Consensus:
     return Consensus(
         direction=Direction.HOLD,
         confidence=0.0,
@@ -77,6 +85,7 @@ def _hold(votes: Sequence[Vote], seats: int, reason: str) -> Consensus:
         agreeing=_largest_camp(votes)[1],
         valid=len(votes),
         seats=seats,
+        quorum=quorum,
         reason=reason,
     )
 

@@ -40,10 +40,12 @@ from risk.approval import ApprovedOrder, Rejection, Revision
 from risk.breaker import Reset, RiskState, next_state
 from risk.referral import Referral
 from sextant import wiring
+from sextant.alerts import Alert
 from sextant.cycle import Decision
 from sextant.desk import Desk
 from sextant.facts import (
     BarSeen,
+    BookSeen,
     DecisionFailed,
     DecisionSkipped,
     FlawsSeen,
@@ -68,7 +70,15 @@ from sextant.settings import Settings, secret
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Derived: TypeAlias = (
-    Decision | Submitting | Cancelling | RiskState | Rejection | Revision | Referral | FlawsSeen
+    Decision
+    | Submitting
+    | Cancelling
+    | RiskState
+    | Rejection
+    | Revision
+    | Referral
+    | FlawsSeen
+    | Alert
 )
 """What the program makes of facts; everything else in the journal came from outside."""
 
@@ -187,8 +197,14 @@ class Auditor:
                 session.book.guard(now=fact.at)
             case Decision():
                 await self._decide(session, fact)
-            case DecisionSkipped() | DecisionFailed():
+            case BookSeen():
+                session.note(fact.book)
+            case DecisionSkipped():
                 self._seen.pop((fact.strategy_id, fact.symbol, fact.bar_closed_at), None)
+            case DecisionFailed():
+                self._seen.pop((fact.strategy_id, fact.symbol, fact.bar_closed_at), None)
+                self._clock.move_to(fact.at)
+                session.note_failure(fact)
             case Submitted():
                 session.book.engine.take_outcome(fact)
             case OrderChanged() | Fill():

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from data.account import AccountState
+from data.account import AccountState, ClosedTrade
 from data.bar import Bar
 from data.instrument import Symbol
+from data.order_book import OrderBook
 from data.regime import Regime
+from data.snapshot import Snapshot
 from execution.blotter import FillBooked, Settled
 from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
 from execution.journal import OrderJournal
@@ -26,7 +28,9 @@ from risk.intent import OrderIntent
 from risk.limits import RiskLimits
 from risk.market import Market
 from risk.referral import Referral
+from sextant.alerts import Alerts
 from sextant.evaluation.scorecard import Scorecard
+from sextant.sight import market_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,7 @@ class Book:
         self._protection = protection
         self._journal = journal
         self._scorecard = scorecard
+        self.alerts = Alerts(limits, journal)
         self._kept_state: RiskState | None = None
         self._marks = MarkWatch(limits)
         engine.listener = self._hear
@@ -69,7 +74,7 @@ class Book:
     def mark(self, bar: Bar, *, now: datetime) -> None:
         """Value what we hold at the bar's close, and let the breakers see it."""
         self.ledger.mark(bar.symbol, bar.close, bar.closed_at)
-        self._become(self._marks.after(self.state, self.ledger.equity, now))
+        self._become(self._marks.after(self.state, self.ledger.equity, now), now)
 
     def account(self, now: datetime) -> AccountState:
         """The book as it is, with what is in flight."""
@@ -78,6 +83,23 @@ class Book:
     def rate(self, quote: str) -> Decimal | None:
         """The price of one unit of `quote` in the account's currency; None where unknown."""
         return self.ledger.rate(quote)
+
+    def market(
+        self, snapshot: Snapshot, intent: OrderIntent, regime: Regime, orders: OrderBook | None
+    ) -> Market:
+        """The market that `intent` is judged in, at the newest price: deliberating takes time."""
+        symbol = intent.symbol
+        mark = self.ledger.last_mark(symbol)
+        return market_of(
+            snapshot,
+            intent,
+            price=mark.price if mark else None,
+            priced_at=mark.at if mark else None,
+            rate=self.rate(symbol.quote),
+            regime=regime,
+            orders=orders,
+            limits=self.limits,
+        )
 
     def judge(self, intent: OrderIntent, market: Market, *, now: datetime) -> Verdict:
         """May we, and how much?"""
@@ -94,7 +116,7 @@ class Book:
         """Put an approved order on record and in the queue, or say why there is none."""
         match verdict:
             case ApprovedOrder():
-                self._advance(OrderPlaced(symbol=verdict.intent.symbol, at=now))
+                self.note(OrderPlaced(symbol=verdict.intent.symbol, at=now))
                 self._keep_state()
                 self._accept(verdict, now=now)
             case Rejection():
@@ -117,7 +139,7 @@ class Book:
         if isinstance(settled, FillBooked):
             self._scorecard.fill(settled.fill, self.rate(settled.fill.symbol.quote))
             if settled.closed is not None:
-                self._advance(settled.closed)
+                self.note(settled.closed)
                 self._scorecard.close(settled.closed)
 
     def is_guarded(self, now: datetime) -> bool:
@@ -135,7 +157,8 @@ class Book:
         if not self._protection.is_settled(account, engine.revision):
             acted = self._protect(account, now=now)
         if self._cut_down(account, now=now) or acted:
-            return self.account(now)
+            account = self.account(now)
+        self.alerts.look(self.state, account, now=now)
         return account
 
     def _protect(self, account: AccountState, *, now: datetime) -> bool:
@@ -167,7 +190,7 @@ class Book:
         )
         if orders is None:
             return False
-        self._advance(orders.acted)
+        self.note(orders.acted)
         for intent in orders.intents:
             self.act(self.judge(intent, self._bare_market(intent.symbol), now=now), now=now)
         return True
@@ -190,13 +213,17 @@ class Book:
             regime=Regime.UNKNOWN,
         )
 
-    def _advance(self, event: RiskEvent) -> None:
-        self._become(next_state(self.state, event, self.limits))
+    def note(self, event: RiskEvent) -> None:
+        """Let the risk state know of `event`."""
+        at = event.closed_at if isinstance(event, ClosedTrade) else event.at
+        self._become(next_state(self.state, event, self.limits), at)
 
-    def _become(self, state: RiskState) -> None:
-        if state is not self.state:
+    def _become(self, state: RiskState, at: datetime) -> None:
+        before = self.state
+        if state is not before:
             self.state = state
             self._keep_state()
+            self.alerts.note(before, state, at=at)
 
     def _keep_state(self) -> None:
         """On record before the order that it allowed."""

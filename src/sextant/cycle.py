@@ -3,19 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from agents.council.consensus import Consensus
 from agents.report import Report
 from agents.strategy import Deliberation
 from agents.vote import Ballot, RecordedAnswer
 from data.instrument import Notional, Price, Quantity, Symbol
+from data.order_book import OrderBook
 from data.regime import Regime
 from data.snapshot import Snapshot
 from risk.approval import ApprovedOrder, Rejection, Revision, Verdict
 from risk.envelope import Envelope
 from risk.intent import OrderIntent
-from risk.market import Market
 from risk.objection import Objection, Scale
 from risk.referral import Referral
 from sextant.book import Book
@@ -86,7 +85,13 @@ class Decision:
 
 
 def conclude(
-    strategy_id: str, snapshot: Snapshot, deliberation: Deliberation, book: Book, *, now: datetime
+    strategy_id: str,
+    snapshot: Snapshot,
+    deliberation: Deliberation,
+    book: Book,
+    *,
+    orders: OrderBook | None,
+    now: datetime,
 ) -> tuple[Decision, Verdict | None]:
     """Have the intent judged, if there is one, and put everything on one sheet.
 
@@ -96,8 +101,8 @@ def conclude(
     intent = deliberation.intent
     verdict = None
     if intent is not None:
-        rate = book.rate(snapshot.instrument.symbol.quote)
-        verdict = book.judge(intent, market_of(snapshot, deliberation.regime, rate), now=now)
+        market = book.market(snapshot, intent, deliberation.regime, orders)
+        verdict = book.judge(intent, market, now=now)
     decision = Decision(
         strategy_id=strategy_id,
         symbol=snapshot.instrument.symbol,
@@ -146,16 +151,3 @@ def _ruling(verdict: Verdict | None) -> Ruling | None:
             return Vetoed(objections=verdict.objections, shadowed=verdict.shadowed)
         case None:
             return None
-
-
-def market_of(snapshot: Snapshot, regime: Regime, rate: Decimal | None) -> Market:
-    """What the rules may know of the market, out of what the agents saw."""
-    return Market(
-        instrument=snapshot.instrument,
-        price=snapshot.bar.close,
-        priced_at=snapshot.bar.closed_at,
-        rate=rate,
-        spread_bps=None,
-        atr=snapshot.primary.indicators.get("atr_14"),
-        regime=regime,
-    )

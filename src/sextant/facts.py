@@ -9,6 +9,7 @@ from typing import Any
 from data.bar import Bar
 from data.feed import FeedInterrupted
 from data.instrument import Symbol
+from data.order_book import OrderBook
 from data.quality import Flaw
 from execution.difference import Reconciliation
 from execution.fill import Fill
@@ -18,6 +19,7 @@ from execution.venue_state import Placed, StopTriggered
 from risk.approval import Rejection, Revision
 from risk.breaker import Reset, RiskState
 from risk.referral import Referral
+from sextant.alerts import Alert
 from sextant.book import OrderNotTaken
 from sextant.cycle import Decision
 from sextant.journal.codec import Codec
@@ -54,6 +56,14 @@ class BarSeen:
 
     at: datetime
     bar: Bar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookSeen:
+    """The order book that the rules were shown, and when."""
+
+    at: datetime
+    book: OrderBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +124,7 @@ TOPICS: Mapping[str, type] = {
     "repro": RunStarted,
     "stop": RunStopped,
     "bar": BarSeen,
+    "book": BookSeen,
     "gap": GapSeen,
     "flaw": FlawsSeen,
     "signals": Decision,
@@ -121,6 +132,7 @@ TOPICS: Mapping[str, type] = {
     "watch": Watched,
     "skip": DecisionSkipped,
     "error": DecisionFailed,
+    "alert": Alert,
     "rejection": Rejection,
     "revision": Revision,
     "referral": Referral,

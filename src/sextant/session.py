@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from agents.council.consensus import Consensus
 from agents.llm.budget import Budget
 from agents.strategy import Deliberation
 from data.bar import Bar
@@ -17,12 +18,15 @@ from data.snapshot import Snapshot
 from data.trade import Trade
 from execution.journal import OrderJournal
 from execution.venues.paper import PaperVenue
+from risk.breaker import MarketSeen, ModelAnswered, ModelFailed
+from sextant.alerts import AlertKind
 from sextant.book import Book
 from sextant.cycle import Decision, conclude
 from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
 from sextant.facts import (
     BarSeen,
+    BookSeen,
     DecisionFailed,
     DecisionSkipped,
     FlawsSeen,
@@ -30,9 +34,9 @@ from sextant.facts import (
     ModelCosts,
     Watched,
 )
+from sextant.sight import MoveWatch, wildness
 
 _NOT_NEW = (FlawKind.DUPLICATE, FlawKind.OUT_OF_ORDER)
-_FAILURES_THAT_HALT = 3  # consecutive exceptions of one desk; it then opens nothing more
 
 
 class Session:
@@ -66,7 +70,9 @@ class Session:
         self._keep_all = keep_all
         self._budget = budget
         self._spent = budget.spent
-        self._failures: dict[str, int] = {}
+        self._moves = {symbol: MoveWatch() for symbol in inspectors}
+        self._orders: dict[Symbol, OrderBook] = {}  # the newest order books
+        self._shown: dict[Symbol, OrderBook] = {}  # those on record
 
     async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
         """Let one closed bar in: fills, marks, stops; then what each desk sees of it.
@@ -86,14 +92,28 @@ class Session:
                 return []
         if not any(flaw.kind is FlawKind.JUMP for flaw in flaws):
             self.book.mark(bar, now=now)  # one bad tick must not move a peak or trip a breaker
+        self._watch_moves(bar, now)
         account = self.book.guard(now=now)
         self.scorecard.see(bar, self.book.ledger.equity)
         sightings = []
         for desk in self.desks:
             snapshot = desk.observe(bar, account, now=now)
             if snapshot is not None and not flaws:
+                self._watch_wildness(snapshot, now)
                 sightings.append((desk, snapshot))
         return sightings
+
+    def _watch_moves(self, bar: Bar, now: datetime) -> None:
+        """An unusual move lets nothing into its symbol for a time, whoever decides when."""
+        if self.book.limits.unusual_move:
+            move = self._moves[bar.symbol].after(bar)
+            seen = MarketSeen(symbol=bar.symbol, atr=None, mean_atr=None, move=move, at=now)
+            self.book.note(seen)
+
+    def _watch_wildness(self, snapshot: Snapshot, now: datetime) -> None:
+        """A volatility spike cuts sizes for a time after its bar, an order or none."""
+        if self.book.limits.spike_ratio:
+            self.book.note(wildness(snapshot, at=now))
 
     def watch(self) -> None:
         """Look after the stops between two bars too: a feed may be silent when one is missing."""
@@ -103,21 +123,23 @@ class Session:
             self.book.guard(now=now)
 
     def note(self, event: Trade | OrderBook | FundingRate | FeedInterrupted) -> None:
-        """Put a hole in the feed on record; no desk looks at anything but bars yet."""
-        if isinstance(event, FeedInterrupted):
-            self._journal.write(GapSeen(at=self._clock.now(), gap=event))
-            self.scorecard.interruptions += 1
+        """Put a hole in the feed on record; keep the newest order book for the rules."""
+        match event:
+            case FeedInterrupted():
+                self._journal.write(GapSeen(at=self._clock.now(), gap=event))
+                self.scorecard.interruptions += 1
+            case OrderBook():
+                self._orders[event.symbol] = event
+            case Trade() | FundingRate():
+                pass  # no desk looks at these yet
 
     async def decide(self, desk: Desk, snapshot: Snapshot) -> None:
         """Have `desk` deliberate on `snapshot`, the rules judge it, and the engine take it on.
 
-        An exception ends this decision with no order and an error on record; the desk goes on
-        until it has failed several times in a row, and then decides no more. `Corrupt` ends the
+        An exception ends this decision with no order and an error on record; the desk goes on, and
+        after several in a row the rules let it enter nothing for a time. `Corrupt` ends the
         process.
         """
-        if self._failures.get(desk.strategy_id, 0) >= _FAILURES_THAT_HALT:
-            self.skip(desk, snapshot, f"the desk has failed {_FAILURES_THAT_HALT} times in a row")
-            return
         try:
             deliberation = await desk.strategy.decide(snapshot)
             self.conclude(desk, snapshot, deliberation, now=self._clock.now())
@@ -127,9 +149,6 @@ class Session:
             if isinstance(error, ExceptionGroup) and error.subgroup(Corrupt) is not None:
                 raise
             self._fail(desk, snapshot, error)
-        else:
-            if self._failures:
-                self._failures.pop(desk.strategy_id, None)
 
     def conclude(
         self, desk: Desk, snapshot: Snapshot, deliberation: Deliberation, *, now: datetime
@@ -138,13 +157,38 @@ class Session:
         self.scorecard.count(snapshot, deliberation)
         if deliberation.answers or deliberation.ballots:
             self.keep_costs()
+        self._judge_models(desk, deliberation.consensus, now)
         if deliberation.intent is None and not self._keep_all:
             return
-        decision, verdict = conclude(desk.strategy_id, snapshot, deliberation, self.book, now=now)
+        symbol = snapshot.instrument.symbol
+        if deliberation.intent is not None:
+            self._show_orders(symbol, now)
+        decision, verdict = conclude(
+            desk.strategy_id,
+            snapshot,
+            deliberation,
+            self.book,
+            orders=self._orders.get(symbol),
+            now=now,
+        )
         self.decisions[desk.strategy_id, decision.symbol] = decision
         self._journal.write(decision)
         if verdict is not None:
             self.book.act(verdict, now=now)
+
+    def _judge_models(self, desk: Desk, consensus: Consensus | None, now: datetime) -> None:
+        """Too few votes for a quorum are a failure of the desk's models, a decision is none."""
+        if consensus is not None and not consensus.is_quorate:
+            self.book.note(ModelFailed(strategy_id=desk.strategy_id, at=now))
+        elif self.book.state.model_failures:
+            self.book.note(ModelAnswered(strategy_id=desk.strategy_id, at=now))
+
+    def _show_orders(self, symbol: Symbol, now: datetime) -> None:
+        """Put the order book on record that the rules are about to be shown."""
+        orders = self._orders.get(symbol)
+        if orders is not None and orders is not self._shown.get(symbol):
+            self._shown[symbol] = orders
+            self._journal.write(BookSeen(at=now, book=orders))
 
     def keep_costs(self) -> None:
         """What the models have cost today, once that has changed: a restart goes on from there."""
@@ -171,10 +215,9 @@ class Session:
         )
 
     def _fail(self, desk: Desk, snapshot: Snapshot, error: Exception) -> None:
-        self._failures[desk.strategy_id] = self._failures.get(desk.strategy_id, 0) + 1
         self.scorecard.failures += 1
         self.keep_costs()
-        self._journal.write(
+        self.note_failure(
             DecisionFailed(
                 at=self._clock.now(),
                 strategy_id=desk.strategy_id,
@@ -183,6 +226,12 @@ class Session:
                 error=_said(error),
             )
         )
+
+    def note_failure(self, failed: DecisionFailed) -> None:
+        """Put a failed decision on record, and let the breaker and a person know."""
+        self._journal.write(failed)
+        self.book.note(ModelFailed(strategy_id=failed.strategy_id, at=failed.at))
+        self.book.alerts.tell(AlertKind.ERROR, failed.strategy_id, failed.error, at=failed.at)
 
 
 def _said(error: Exception) -> str:

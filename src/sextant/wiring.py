@@ -26,7 +26,7 @@ from agents.llm.model import LanguageModel
 from agents.llm.settings import OllamaSeat, SeatSettings
 from agents.panel import EmptySeat, Panel, RuleSeat, Seat
 from agents.prompts import PromptLibrary
-from agents.strategy import Strategy
+from agents.strategy import Requirements, Strategy
 from agents.vote import VoterId
 from data.bar import Bar, Timeframe
 from data.clock import Clock, SystemClock
@@ -41,6 +41,8 @@ from execution.protection import Protection
 from execution.venue import Venue
 from execution.venues.paper import PaperVenue
 from risk.breaker import RiskState, initial_state
+from risk.limits import RiskLimits
+from sextant import sight
 from sextant.book import Book
 from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
@@ -183,13 +185,27 @@ def paper_terms(settings: Settings) -> PaperTerms:
 def longest_history(settings: Settings, seats: Roster) -> int:
     """How many bars warm every desk up."""
     base = settings.market.timeframe
-    return max(history_length(strategy(desk, seats), desk, base) for desk in settings.desk)
+    return max(
+        history_length(strategy(desk, seats), desk, base, settings.risk) for desk in settings.desk
+    )
 
 
-def history_length(wanted: Strategy, desk: DeskSettings, base: Timeframe) -> int:
-    """How many bars of `base` warm `wanted` up on every timeframe it sees."""
+def requirements(wanted: Strategy, desk: DeskSettings, limits: RiskLimits) -> Requirements:
+    """What a desk's histories must hold for its strategy, and for the rules that judge it."""
     need = wanted.requirements
-    longest = max((overlay.delta for overlay in desk.overlays), default=desk.timeframe.delta)
+    return Requirements(
+        frames=sight.joined(need.frames, sight.frames(limits, desk.timeframe)),
+        bars=max(need.bars, sight.bars(limits)),
+        warm_up=need.warm_up,
+    )
+
+
+def history_length(
+    wanted: Strategy, desk: DeskSettings, base: Timeframe, limits: RiskLimits
+) -> int:
+    """How many bars of `base` warm `wanted` up on every timeframe it sees."""
+    need = requirements(wanted, desk, limits)
+    longest = max(frame.delta for frame in need.frames)
     bars = need.warm_up * (desk.timeframe.delta // base.delta)
     return max(bars, need.bars * (longest // base.delta))
 
@@ -222,7 +238,7 @@ def session(
     )
     return Session(
         book=book,
-        desks=[_desk(desk, base, seats, engine) for desk in settings.desk],
+        desks=[_desk(desk, base, seats, engine, settings.risk) for desk in settings.desk],
         paper=paper,
         inspectors={
             symbol: BarInspector(symbol, base, settings.quality) for symbol in settings.instruments
@@ -245,14 +261,17 @@ def _first_state(engine: Engine, clock: Clock) -> RiskState:
     return initial_state(equity, clock.now())
 
 
-def _desk(settings: DeskSettings, base: Timeframe, seats: Roster, engine: Engine) -> Desk:
+def _desk(
+    settings: DeskSettings, base: Timeframe, seats: Roster, engine: Engine, limits: RiskLimits
+) -> Desk:
     wanted = strategy(settings, seats)
+    need = requirements(wanted, settings, limits)
     histories = {
         symbol: MarketHistory(
             engine.instruments[symbol],
             settings.timeframe,
-            wanted.requirements.frames,
-            capacity=wanted.requirements.bars,
+            need.frames,
+            capacity=need.bars,
             base=base,
         )
         for symbol in settings.instruments

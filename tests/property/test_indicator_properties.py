@@ -13,6 +13,7 @@ from data.indicators import (
     Ema,
     KeltnerChannel,
     Macd,
+    MeanAtr,
     Roc,
     Rsi,
     Sma,
@@ -25,8 +26,8 @@ from tests.builders_market import a_series, synthetic_rows
 
 SHORT = (
     Ema(1), Ema(3), Ema(5, "first"), Sma(1), Sma(4), Adx(2), Supertrend(3, 1.5), Rsi(2), Roc(1),
-    StochasticRsi(3, 4, 2, 2), Macd(2, 5, 3), Atr(1), BollingerBands(5, 1.5), Choppiness(3),
-    KeltnerChannel(4, 6, 1.0), VolumeSma(3), Squeeze(6),
+    StochasticRsi(3, 4, 2, 2), Macd(2, 5, 3), Atr(1), MeanAtr(3, 5), BollingerBands(5, 1.5),
+    Choppiness(3), KeltnerChannel(4, 6, 1.0), VolumeSma(3), Squeeze(6),
 )  # fmt: skip
 ALL = (*STANDARD, *SHORT)
 

@@ -14,10 +14,10 @@ from execution.reconcile import reconcile
 from execution.venues.paper import PaperVenue
 from risk.intent import Purpose
 from sextant import wiring
+from sextant.alerts import Alert, AlertKind
 from sextant.facts import (
     BarSeen,
     DecisionFailed,
-    DecisionSkipped,
     Watched,
     codec,
     venue_codec,
@@ -44,6 +44,17 @@ class Scripted:
             case asyncio.Event() as awaited:
                 await awaited.wait()
         return await self._strategy.decide(snapshot)
+
+
+class Silent:
+    """Decides as `strategy` does, as if all but three seats had been silent."""
+
+    def __init__(self, strategy):
+        self._strategy = strategy
+
+    async def decide(self, snapshot):
+        decided = await self._strategy.decide(snapshot)
+        return replace(decided, consensus=replace(decided.consensus, valid=3))
 
 
 class Stand:
@@ -94,15 +105,35 @@ def stand():
     return Stand()
 
 
-async def test_a_desk_that_fails_again_and_again_decides_no_more_and_says_so(stand):
-    stand.desk.strategy = Scripted(stand.desk.strategy, *[ValueError("no")] * 3)
-    seen = [await stand.sighting() for _ in range(5)]
-    for snapshot in seen:
+@pytest.mark.req("S2-44", "S1-161", "S1-162")
+async def test_a_desk_that_fails_again_and_again_is_paused_and_goes_on(stand):
+    stand.desk.strategy = Scripted(stand.desk.strategy, *[ValueError("no")] * 3, None)
+    seen = [await stand.sighting() for _ in range(4)]
+    for snapshot in seen[:3]:
         await stand.session.decide(stand.desk, snapshot)
-    failed, skipped = await stand.facts(DecisionFailed), await stand.facts(DecisionSkipped)
+    failed = await stand.facts(DecisionFailed)
     assert [f.error for f in failed] == ["ValueError: no"] * 3
-    assert [s.bar_closed_at for s in skipped] == [s.bar.closed_at for s in seen[3:]]
-    assert {s.reason for s in skipped} == {"the desk has failed 3 times in a row"}
+    paused = stand.session.book.state.paused_until
+    assert paused == {stand.desk.strategy_id: failed[-1].at + timedelta(minutes=5)}
+    told = [(a.kind, a.subject) for a in await stand.facts(Alert)]
+    desk = stand.desk.strategy_id
+    assert told == [(AlertKind.ERROR, desk), (AlertKind.DESK_PAUSED, desk)]
+
+    await stand.session.decide(stand.desk, seen[3])
+    assert not stand.session.book.state.model_failures
+    assert stand.session.book.state.paused_until == paused
+
+
+@pytest.mark.req("S2-44")
+async def test_models_without_a_quorum_are_a_failure_and_with_one_an_answer(stand):
+    silent = Silent(stand.desk.strategy)
+    voting, stand.desk.strategy = stand.desk.strategy, silent
+    for failures in (1, 2):
+        await stand.session.decide(stand.desk, await stand.sighting())
+        assert stand.session.book.state.model_failures == {stand.desk.strategy_id: failures}
+    stand.desk.strategy = voting
+    await stand.session.decide(stand.desk, await stand.sighting())
+    assert stand.session.book.state.model_failures == {}
 
 
 async def test_two_decisions_at_once_forget_one_failure(stand):
@@ -114,7 +145,7 @@ async def test_two_decisions_at_once_forget_one_failure(stand):
         for snapshot in others:
             tasks.create_task(stand.session.decide(stand.desk, snapshot))
         go.set()
-    assert not stand.session._failures
+    assert not stand.session.book.state.model_failures
 
 
 async def test_what_failed_side_by_side_is_all_told(stand):

@@ -1,0 +1,96 @@
+"""What a person should be told at once, told once: on record, and to whoever listens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from data.account import AccountState
+from execution.journal import OrderJournal
+from risk.alerts import alerts
+from risk.breaker import RiskState, TradingState
+from risk.limits import RiskLimits
+
+_AGAIN_AFTER = timedelta(hours=1)  # what comes and goes around its mark is not told every time
+
+
+class AlertKind(StrEnum):
+    """What an alert is about; `subject` names the thing."""
+
+    NEAR_LIMIT = "near_limit"  # a limit's warning mark is reached
+    TRADING = "trading"  # entries stop, or are let in again
+    DESK_PAUSED = "desk_paused"  # its models failed too often in a row
+    ERROR = "error"  # a decision ended in an exception
+    STALE_OVERLAY = "stale_overlay"  # a higher timeframe is too old to be read: it is neutral
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One thing that a person should know."""
+
+    at: datetime
+    kind: AlertKind
+    subject: str
+    text: str
+
+
+class Alerts:
+    """Tells each thing when it begins."""
+
+    def __init__(self, limits: RiskLimits, journal: OrderJournal) -> None:
+        self.listener: Callable[[Alert], None] | None = None
+        self._limits = limits
+        self._journal = journal
+        self._told: dict[tuple[AlertKind, str], datetime] = {}
+        self._quiet_state: RiskState | None = None  # the one that `_floor` is of
+        self._floor = Decimal(0)  # above it, a flat account is near no limit
+
+    def tell(self, kind: AlertKind, subject: str, text: str, *, at: datetime) -> None:
+        """Tell it, unless the same was told within the hour."""
+        before = self._told.get((kind, subject))
+        if before is not None and at - before < _AGAIN_AFTER:
+            return
+        self._told[kind, subject] = at
+        alert = Alert(at=at, kind=kind, subject=subject, text=text)
+        self._journal.write(alert)
+        if self.listener is not None:
+            self.listener(alert)
+
+    def note(self, before: RiskState, after: RiskState, *, at: datetime) -> None:
+        """Tell what changed for entries."""
+        if (before.trading, before.reason) != (after.trading, after.reason):
+            self.tell(AlertKind.TRADING, after.reason or after.trading, _trading(after), at=at)
+        if before.paused_until is not after.paused_until:
+            for desk, until in after.paused_until.items():
+                if before.paused_until.get(desk) != until:
+                    text = f"its models fail; no entry before {until:%H:%M:%S}"
+                    self.tell(AlertKind.DESK_PAUSED, desk, text, at=at)
+
+    def look(self, state: RiskState, account: AccountState, *, now: datetime) -> None:
+        """Tell which limits are near."""
+        if not account.positions and self._is_quiet(state, account.equity):
+            return
+        for near in alerts(state, account, self._limits):
+            text = f"{near.observed} of {near.unit}; the mark is {near.limit}"
+            self.tell(AlertKind.NEAR_LIMIT, near.rule, text, at=now)
+
+    def _is_quiet(self, state: RiskState, equity: Decimal | None) -> bool:
+        """Whether only equity could be near a limit, and is not: at the price of a comparison."""
+        if state is not self._quiet_state:
+            self._quiet_state, limits = state, self._limits
+            peak = state.peak_equity or Decimal(0)
+            day = state.day.equity * (1 - limits.warn_daily_loss) if limits.warn_daily_loss else 0
+            self._floor = max(peak * (1 - limits.derisk_drawdown), Decimal(day))
+        return equity is not None and equity > self._floor
+
+
+def _trading(state: RiskState) -> str:
+    match state.trading:
+        case TradingState.ACTIVE:
+            return "entries are let in again"
+        case TradingState.REDUCING:
+            until = f" until {state.halted_until:%Y-%m-%d %H:%M}" if state.halted_until else ""
+            return f"no entries{until}: {state.reason}"
+        case TradingState.HALTED:
+            return f"no entries until `sextant reset`: {state.reason}"
