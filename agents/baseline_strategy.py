@@ -16,7 +16,7 @@ from data.indicators import Atr, Ema, Indicator
 from data.instrument import Quantity, Side, Symbol
 from data.regime import Regime
 from data.snapshot import Snapshot
-from risk.intent import Direction, OrderIntent
+from risk.intent import Direction, Envelope, OrderIntent
 
 Amount = Annotated[Decimal, Field(gt=0)]
 Share = Annotated[Decimal, Field(gt=0, lt=1)]
@@ -100,6 +100,11 @@ class EmaCross:
     def requirements(self) -> Requirements:
         return self._requirements
 
+    async def revise(
+        self, snapshot: Snapshot, intent: OrderIntent, envelope: Envelope
+    ) -> OrderIntent | None:
+        return intents.within(envelope, intent)
+
     async def decide(self, snapshot: Snapshot) -> Deliberation:
         values = snapshot.primary.indicators
         fast, slow = values[self._fast], values[self._slow]
@@ -126,6 +131,11 @@ class Hold:
     def requirements(self) -> Requirements:
         return self._requirements
 
+    async def revise(
+        self, snapshot: Snapshot, intent: OrderIntent, envelope: Envelope
+    ) -> OrderIntent | None:
+        return intents.within(envelope, intent)
+
     async def decide(self, snapshot: Snapshot) -> Deliberation:
         symbol = snapshot.instrument.symbol
         if symbol in self._bought:
@@ -150,6 +160,11 @@ class SeededRandom:
     @property
     def requirements(self) -> Requirements:
         return self._requirements
+
+    async def revise(
+        self, snapshot: Snapshot, intent: OrderIntent, envelope: Envelope
+    ) -> OrderIntent | None:
+        return intents.within(envelope, intent)
 
     async def decide(self, snapshot: Snapshot) -> Deliberation:
         direction = self._draw(snapshot).direction

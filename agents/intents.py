@@ -4,11 +4,12 @@ The id of an intent is that of its bar, so that deciding twice on one bar asks f
 `decided_at` is when the snapshot was taken.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 
 from data.instrument import Price, Quantity
 from data.snapshot import Snapshot
-from risk.intent import Direction, OrderIntent, Purpose, intent_id
+from risk.intent import Direction, Envelope, OrderIntent, Purpose, attempt_id, intent_id
 
 
 def open_quantity(snapshot: Snapshot) -> Quantity:
@@ -65,6 +66,29 @@ def exit_of(
         confidence=confidence,
         quantity=Quantity(-held),
         reduce_only=True,
+    )
+
+
+def within(envelope: Envelope, intent: OrderIntent) -> OrderIntent:
+    """`intent` as it was meant, moved no farther than `envelope` asks: the second attempt."""
+    sign = intent.direction.sign
+    stop, target, wish = intent.stop, intent.target, intent.quantity
+    near, far = envelope.nearest_stop, envelope.farthest_stop
+    if stop is not None:
+        stop = near if sign * (near - stop) < 0 else far if sign * (stop - far) < 0 else stop
+    least = envelope.nearest_target
+    if target is not None and least is not None and sign * (target - least) < 0:
+        target = least
+    if wish is not None:
+        wish = Quantity(sign * min(abs(wish), envelope.max_quantity))
+    attempt = intent.attempt + 1
+    return replace(
+        intent,
+        intent_id=attempt_id(intent.intent_id, attempt),
+        stop=stop,
+        target=target,
+        quantity=wish,
+        attempt=attempt,
     )
 
 

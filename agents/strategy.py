@@ -11,7 +11,7 @@ from data.bar import Timeframe
 from data.indicators import Indicator
 from data.regime import Regime
 from data.snapshot import Snapshot
-from risk.intent import OrderIntent
+from risk.intent import Envelope, OrderIntent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,4 +44,11 @@ class Strategy(Protocol):
 
     async def decide(self, snapshot: Snapshot) -> Deliberation:
         """Deliberate on `snapshot`; awaits only where a seat must be asked over a wire."""
+        ...
+
+    async def revise(
+        self, snapshot: Snapshot, intent: OrderIntent, envelope: Envelope
+    ) -> OrderIntent | None:
+        """What to ask for instead of `intent`, of which only stop or target was wrong; None:
+        nothing any more. Asked once for a snapshot; awaits as `decide` does."""
         ...

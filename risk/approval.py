@@ -23,8 +23,8 @@ from data.account import AccountState
 from data.instrument import Quantity
 from risk.breaker import Marked, MarketSeen, RiskState, next_state
 from risk.case import Case, DeskAccount
-from risk.envelope import Envelope, nearest_target, probe, stop_range
-from risk.intent import Direction, OrderIntent
+from risk.envelope import nearest_target, probe, stop_range
+from risk.intent import Direction, Envelope, OrderIntent
 from risk.limits import RiskLimits
 from risk.market import Market
 from risk.objection import Adjustable, Finding, Referable, Scale, TooLarge, objection_of, plain

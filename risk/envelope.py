@@ -1,24 +1,11 @@
-"""What a strategy may ask for instead, when nothing but its stop or target was wrong."""
+"""Which stops and targets would pass, when nothing but those of an intent was wrong."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
-from data.instrument import Price, Quantity, Side, Toward
+from data.instrument import Price, Side, Toward
 from risk.case import Case
 from risk.intent import OrderIntent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
-    """Every intent inside would pass, if it is the same but for stop, target and quantity.
-
-    For a short the farthest stop is the highest, and the target lies below.
-    """
-
-    nearest_stop: Price
-    farthest_stop: Price
-    nearest_target: Price | None  # None: no target need be given
-    max_quantity: Quantity  # unsigned, in base currency
 
 
 def stop_range(case: Case) -> tuple[Price, Price] | None:

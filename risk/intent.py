@@ -69,9 +69,27 @@ class OrderIntent:
         return self.direction is Direction.CLOSE or self.reduce_only
 
 
-def intent_id(
-    strategy_id: str, symbol: Symbol, decided_at: datetime, purpose: Purpose, attempt: int = 0
-) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What may be asked for instead of an intent of which nothing but stop or target was wrong.
+
+    Every intent inside would pass, if it is the same but for stop, target and quantity.
+
+    For a short the farthest stop is the highest, and the target lies below.
+    """
+
+    nearest_stop: Price
+    farthest_stop: Price
+    nearest_target: Price | None  # None: no target need be given
+    max_quantity: Quantity  # unsigned, in base currency
+
+
+def intent_id(strategy_id: str, symbol: Symbol, decided_at: datetime, purpose: Purpose) -> str:
     """The same decision always has the same id: a UUID (version 5), fit for any venue."""
-    parts = (strategy_id, symbol, decided_at.isoformat(), purpose, str(attempt))
+    parts = (strategy_id, symbol, decided_at.isoformat(), purpose, "0")
     return str(uuid.uuid5(_NAMESPACE, "|".join(parts)))
+
+
+def attempt_id(first: str, attempt: int) -> str:
+    """The id of what is asked again, after the intent `first`."""
+    return str(uuid.uuid5(_NAMESPACE, f"{first}|{attempt}"))

@@ -20,7 +20,7 @@ from data.indicators import STANDARD
 from data.instrument import Price, Side, Symbol, Toward
 from data.regime import Regime
 from data.snapshot import Snapshot
-from risk.intent import Direction, OrderIntent
+from risk.intent import Direction, Envelope, OrderIntent
 
 _BARS = 60  # what a prompt or a rule may look back, PARAMETERS.md 1.2
 _BULLS = frozenset({Regime.TRENDING_BULL, Regime.VOLATILE_BULL})
@@ -113,6 +113,11 @@ class Council:
     def regimes(self) -> Mapping[Symbol, RegimeState]:
         """The regime hysteresis of every symbol, to be kept across a restart."""
         return self._regimes.states
+
+    async def revise(
+        self, snapshot: Snapshot, intent: OrderIntent, envelope: Envelope
+    ) -> OrderIntent | None:
+        return intents.within(envelope, intent)
 
     async def decide(self, snapshot: Snapshot) -> Deliberation:
         """Have the analysts report, ask the panel, count, and put the outcome into an intent."""

@@ -27,6 +27,7 @@ from data.postgres.bars import PostgresBarStore
 from data.postgres.embedded import database
 from data.postgres.migrate import migrate
 from data.postgres.pool import Pool, connect
+from data.regime import Regime
 from data.snapshot import Snapshot
 from data.store import BarStore
 from data.store_memory import MemoryBarStore
@@ -41,7 +42,7 @@ from risk.breaker import Reset, RiskState, next_state
 from risk.referral import Referral
 from sextant import wiring
 from sextant.alerts import Alert
-from sextant.cycle import Decision
+from sextant.cycle import Decision, Regeneration
 from sextant.desk import Desk
 from sextant.facts import (
     BarSeen,
@@ -71,6 +72,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Derived: TypeAlias = (
     Decision
+    | Regeneration
     | Submitting
     | Cancelling
     | RiskState
@@ -81,6 +83,9 @@ Derived: TypeAlias = (
     | Alert
 )
 """What the program makes of facts; everything else in the journal came from outside."""
+
+Sighting: TypeAlias = tuple[str, str, datetime]
+"""A desk, a symbol, and the close of the bar that is decided on."""
 
 Said: TypeAlias = dict[tuple[Symbol, datetime], RecordedAnswer | Abstention]
 
@@ -162,7 +167,8 @@ class Auditor:
         self._run: RunStarted | None = None  # the last
         self._said: dict[VoterId, Said] = {}
         self._desks: dict[str, Desk] = {}
-        self._seen: dict[tuple[str, str, datetime], Snapshot] = {}  # what is to be decided on
+        self._seen: dict[Sighting, Snapshot] = {}  # what is to be decided on
+        self._revised: dict[Sighting, tuple[Snapshot, Regime, Revision]] = {}
         self._has_bars = False
 
     async def follow(self, record: Record) -> None:
@@ -197,6 +203,8 @@ class Auditor:
                 session.book.guard(now=fact.at)
             case Decision():
                 await self._decide(session, fact)
+            case Regeneration():
+                await self._ask_again(session, fact)
             case BookSeen():
                 session.note(fact.book)
             case DecisionSkipped():
@@ -237,7 +245,7 @@ class Auditor:
         self.runs += 1
         self._clock.move_to(run.at)
         self._made = _Made()
-        self._said, self._seen = {}, {}
+        self._said, self._seen, self._revised = {}, {}, {}
         engine_settings = settings.engine.model_copy(update={"queue": 1_000_000})
         venue: Venue = _NothingGoesOut()
         engine = wiring.engine(
@@ -298,7 +306,16 @@ class Auditor:
             return  # the comparison will say that nothing was made
         desk = self._desks[decision.strategy_id]
         deliberation = await desk.strategy.decide(snapshot)
-        session.conclude(desk, snapshot, deliberation, now=decision.decided_at)
+        verdict = session.conclude(desk, snapshot, deliberation, now=decision.decided_at)
+        if isinstance(verdict, Revision):
+            self._revised[key] = snapshot, deliberation.regime, verdict
+
+    async def _ask_again(self, session: Session, again: Regeneration) -> None:
+        self._clock.move_to(again.decided_at)
+        key = (again.strategy_id, again.symbol, again.bar_closed_at)
+        if (revised := self._revised.pop(key, None)) is not None:
+            desk = self._desks[again.strategy_id]
+            await session.ask_again(desk, *revised)
 
     def _compare(self, record: Record, recorded: Derived) -> None:
         made = self._made.facts_made.popleft() if self._made.facts_made else None

@@ -101,7 +101,9 @@ class Book:
             limits=self.limits,
         )
 
-    def judge(self, intent: OrderIntent, market: Market, *, now: datetime) -> Verdict:
+    def judge(
+        self, intent: OrderIntent, market: Market, *, now: datetime, can_revise: bool = False
+    ) -> Verdict:
         """May we, and how much?"""
         return judge(
             intent,
@@ -110,6 +112,7 @@ class Book:
             state=self.state,
             limits=self.limits,
             now=now,
+            can_revise=can_revise,
         )
 
     def act(self, verdict: Verdict, *, now: datetime) -> None:

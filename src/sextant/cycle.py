@@ -13,8 +13,7 @@ from data.order_book import OrderBook
 from data.regime import Regime
 from data.snapshot import Snapshot
 from risk.approval import ApprovedOrder, Rejection, Revision, Verdict
-from risk.envelope import Envelope
-from risk.intent import OrderIntent
+from risk.intent import Envelope, OrderIntent
 from risk.objection import Objection, Scale
 from risk.referral import Referral
 from sextant.book import Book
@@ -62,6 +61,18 @@ Ruling = Approved | Referred | Revised | Vetoed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Regeneration:
+    """What came of a revision: the strategy's second intent for the same bar, and its ruling."""
+
+    strategy_id: str
+    symbol: Symbol
+    bar_closed_at: datetime
+    decided_at: datetime
+    intent: OrderIntent | None  # None: it asks no more
+    ruling: Ruling | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Everything that one bar led to: what was seen, who said what, and what became of it."""
 
@@ -102,7 +113,7 @@ def conclude(
     verdict = None
     if intent is not None:
         market = book.market(snapshot, intent, deliberation.regime, orders)
-        verdict = book.judge(intent, market, now=now)
+        verdict = book.judge(intent, market, can_revise=True, now=now)
     decision = Decision(
         strategy_id=strategy_id,
         symbol=snapshot.instrument.symbol,
@@ -123,6 +134,32 @@ def conclude(
         ruling=_ruling(verdict),
     )
     return decision, verdict
+
+
+def conclude_again(
+    revision: Revision,
+    intent: OrderIntent | None,
+    snapshot: Snapshot,
+    regime: Regime,
+    book: Book,
+    *,
+    orders: OrderBook | None,
+    now: datetime,
+) -> tuple[Regeneration, Verdict | None]:
+    """Have the second intent judged, if there is one; another revision it cannot come to."""
+    verdict = None
+    if intent is not None:
+        market = book.market(snapshot, intent, regime, orders)
+        verdict = book.judge(intent, market, now=now)
+    again = Regeneration(
+        strategy_id=revision.intent.strategy_id,
+        symbol=snapshot.instrument.symbol,
+        bar_closed_at=snapshot.bar.closed_at,
+        decided_at=now,
+        intent=intent,
+        ruling=_ruling(verdict),
+    )
+    return again, verdict
 
 
 def _ruling(verdict: Verdict | None) -> Ruling | None:

@@ -21,7 +21,7 @@ from risk.breaker import Reset, RiskState
 from risk.referral import Referral
 from sextant.alerts import Alert
 from sextant.book import OrderNotTaken
-from sextant.cycle import Decision
+from sextant.cycle import Decision, Regeneration
 from sextant.journal.codec import Codec
 
 
@@ -128,6 +128,7 @@ TOPICS: Mapping[str, type] = {
     "gap": GapSeen,
     "flaw": FlawsSeen,
     "signals": Decision,
+    "regeneration": Regeneration,
     "costs": ModelCosts,
     "watch": Watched,
     "skip": DecisionSkipped,

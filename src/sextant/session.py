@@ -1,6 +1,7 @@
 """One bar through the house: the road that rehearsal, replay and paper all take."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from agents.council.consensus import Consensus
@@ -14,14 +15,16 @@ from data.funding import FundingRate
 from data.instrument import Symbol
 from data.order_book import OrderBook
 from data.quality import BarInspector, FlawKind
+from data.regime import Regime
 from data.snapshot import Snapshot
 from data.trade import Trade
 from execution.journal import OrderJournal
 from execution.venues.paper import PaperVenue
+from risk.approval import Revision, Verdict
 from risk.breaker import MarketSeen, ModelAnswered, ModelFailed
 from sextant.alerts import AlertKind
 from sextant.book import Book
-from sextant.cycle import Decision, conclude
+from sextant.cycle import Decision, conclude, conclude_again
 from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
 from sextant.facts import (
@@ -142,7 +145,9 @@ class Session:
         """
         try:
             deliberation = await desk.strategy.decide(snapshot)
-            self.conclude(desk, snapshot, deliberation, now=self._clock.now())
+            verdict = self.conclude(desk, snapshot, deliberation, now=self._clock.now())
+            if isinstance(verdict, Revision):
+                await self.ask_again(desk, snapshot, deliberation.regime, verdict)
         except Corrupt:
             raise
         except Exception as error:
@@ -152,14 +157,14 @@ class Session:
 
     def conclude(
         self, desk: Desk, snapshot: Snapshot, deliberation: Deliberation, *, now: datetime
-    ) -> None:
+    ) -> Verdict | None:
         """From the deliberation to the order queue; nothing is awaited on the way."""
         self.scorecard.count(snapshot, deliberation)
         if deliberation.answers or deliberation.ballots:
             self.keep_costs()
         self._judge_models(desk, deliberation.consensus, now)
         if deliberation.intent is None and not self._keep_all:
-            return
+            return None
         symbol = snapshot.instrument.symbol
         if deliberation.intent is not None:
             self._show_orders(symbol, now)
@@ -173,6 +178,31 @@ class Session:
         )
         self.decisions[desk.strategy_id, decision.symbol] = decision
         self._journal.write(decision)
+        if verdict is not None:
+            self.book.act(verdict, now=now)
+        return verdict
+
+    async def ask_again(
+        self, desk: Desk, snapshot: Snapshot, regime: Regime, revision: Revision
+    ) -> None:
+        """Let `desk` put its refused intent right, once (S3-47, S3-50)."""
+        intent = await desk.strategy.revise(snapshot, revision.intent, revision.envelope)
+        now = self._clock.now()
+        symbol = snapshot.instrument.symbol
+        self._show_orders(symbol, now)
+        again, verdict = conclude_again(
+            revision,
+            intent,
+            snapshot,
+            regime,
+            self.book,
+            orders=self._orders.get(symbol),
+            now=now,
+        )
+        self.decisions[desk.strategy_id, symbol] = replace(
+            self.decisions[desk.strategy_id, symbol], ruling=again.ruling
+        )
+        self._journal.write(again)
         if verdict is not None:
             self.book.act(verdict, now=now)
 

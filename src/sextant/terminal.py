@@ -1,5 +1,6 @@
 """What a person at the terminal sees: the market, the last decision, the risk, the book."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from data.account import AccountState
 from data.instrument import Symbol
 from risk.breaker import RiskState, TradingState
 from risk.intent import Direction
+from risk.objection import Objection
 from sextant.cycle import Approved, Decision, Referred, Revised, Ruling, Vetoed
 from sextant.evaluation.scorecard import Scorecard
 from sextant.session import Session
@@ -153,11 +155,14 @@ def ruling_in_words(ruling: Ruling | None) -> str:
             return f"approved {ruling.quantity:+,f}{cut}"
         case Referred():
             return f"waits for consent to {ruling.quantity:+,f} until {ruling.expires_at:%H:%M}"
-        case Revised() | Vetoed():
-            listed = "; ".join(
-                f"{o.rule}: {o.observed} against {o.limit} {o.unit}" for o in ruling.objections
-            )
-            return f"vetoed: {listed}"
+        case Revised():
+            return f"sent back: {_listed(ruling.objections)}"
+        case Vetoed():
+            return f"vetoed: {_listed(ruling.objections)}"
+
+
+def _listed(objections: Sequence[Objection]) -> str:
+    return "; ".join(f"{o.rule}: {o.observed} against {o.limit} {o.unit}" for o in objections)
 
 
 def _risk(state: RiskState) -> Text:
