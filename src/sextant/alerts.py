@@ -60,6 +60,8 @@ class Alerts:
     def note(self, before: RiskState, after: RiskState, *, at: datetime) -> None:
         """Tell what changed for entries."""
         if (before.trading, before.reason) != (after.trading, after.reason):
+            if after.trading is TradingState.HALTED:  # not muted by a milder stop of the same name
+                self._told.pop((AlertKind.TRADING, after.reason), None)
             self.tell(AlertKind.TRADING, after.reason or after.trading, _trading(after), at=at)
         if before.paused_until is not after.paused_until:
             for desk, until in after.paused_until.items():

@@ -38,15 +38,17 @@ from execution.reconcile import compare_balances
 from execution.venue import OrderChanged, Venue, VenueEvent, VenueOrder
 from execution.venues.paper import PaperVenue
 from risk.approval import ApprovedOrder, Rejection, Revision
-from risk.breaker import Reset, RiskState, next_state
+from risk.breaker import Halt, Reset, RiskState, next_state
 from risk.referral import Referral
 from sextant import wiring
 from sextant.alerts import Alert
+from sextant.command import CannotObey
 from sextant.cycle import Decision, Regeneration
 from sextant.desk import Desk
 from sextant.facts import (
     BarSeen,
     BookSeen,
+    Commanded,
     DecisionFailed,
     DecisionSkipped,
     FlawsSeen,
@@ -64,6 +66,8 @@ from sextant.journal.line import parse_line
 from sextant.journal.postgres import PostgresJournal
 from sextant.journal.record import Record
 from sextant.journal.verify import verify
+from sextant.operator import obey
+from sextant.referrals import End, ReferralEnded
 from sextant.reset import limits_of
 from sextant.session import Session
 from sextant.settings import Settings, secret
@@ -76,6 +80,7 @@ Derived: TypeAlias = (
     | Submitting
     | Cancelling
     | RiskState
+    | ReferralEnded
     | Rejection
     | Revision
     | Referral
@@ -181,7 +186,7 @@ class Auditor:
         if isinstance(fact, RunStarted):
             self._run = fact
             await self._begin(fact)
-        elif isinstance(fact, Reset):
+        elif isinstance(fact, Reset | Halt):
             self._lift(fact)
         elif self._reset is not None:
             self._compare_reset(record, fact)
@@ -219,14 +224,23 @@ class Auditor:
                 session.book.engine.record(fact)
             case Reconciliation():
                 session.book.engine.conclude(fact)
+            case Commanded():
+                self._obey(session, record, fact)
             case RunStopped():
                 self._end(record)
                 self.session = None
-        if isinstance(fact, Derived):
+        if isinstance(fact, Derived) and not _is_of_the_start(fact):
             self._compare(record, fact)
 
-    def _lift(self, reset: Reset) -> None:
-        """A reset comes when no daemon runs: a run that was killed before has ended by then."""
+    def _obey(self, session: Session, record: Record, ordered: Commanded) -> None:
+        self._clock.move_to(ordered.at)
+        try:
+            obey(session, ordered.command, self._made, now=ordered.at)
+        except CannotObey as refused:
+            self._differ(record, str(refused))
+
+    def _lift(self, reset: Reset | Halt) -> None:
+        """It comes when no daemon runs: a run that was killed before has ended by then."""
         self.session = None
         if self._state is not None and self._run is not None:
             self._reset = next_state(self._state, reset, limits_of(self._run))
@@ -348,6 +362,11 @@ class Auditor:
             Mismatch(seq=record.seq, topic=record.topic, recorded=record.body.decode(), made=made)
         )
         self.session = None
+
+
+def _is_of_the_start(fact: object) -> bool:
+    """Whether it tells how the run before was left, which follows from nothing in this one."""
+    return isinstance(fact, ReferralEnded) and fact.end is End.STOPPED
 
 
 def _said_by(ballot: Ballot, decision: Decision) -> RecordedAnswer | Abstention | None:

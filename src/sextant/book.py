@@ -27,7 +27,7 @@ from risk.breaker_orders import breaker_intents
 from risk.intent import OrderIntent
 from risk.limits import RiskLimits
 from risk.market import Market
-from risk.referral import Referral
+from risk.referral import Consent, Referral
 from sextant.alerts import Alerts
 from sextant.evaluation.scorecard import Scorecard
 from sextant.sight import market_of
@@ -102,7 +102,13 @@ class Book:
         )
 
     def judge(
-        self, intent: OrderIntent, market: Market, *, now: datetime, can_revise: bool = False
+        self,
+        intent: OrderIntent,
+        market: Market,
+        *,
+        now: datetime,
+        can_revise: bool = False,
+        consent: Consent | None = None,
     ) -> Verdict:
         """May we, and how much?"""
         return judge(
@@ -113,6 +119,7 @@ class Book:
             limits=self.limits,
             now=now,
             can_revise=can_revise,
+            consent=consent,
         )
 
     def act(self, verdict: Verdict, *, now: datetime) -> None:

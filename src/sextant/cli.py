@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from data.faults import Fault
+from sextant.command import Command, NobodyThere, Verb, send
 from sextant.settings import Settings, load_settings
 from sextant.settings_file import BadSettings
 
@@ -169,23 +170,72 @@ def _said(text: str) -> str:
     return text
 
 
-@app.command()
-def reset(
-    by: Annotated[str, typer.Option(help="Who lifts the halt.", callback=_said)],
-    why: Annotated[str, typer.Option(help="Why it may be lifted.", callback=_said)],
-    config: Config = Path("config/paper.toml"),
-) -> None:
-    """Lift a halt that only a person may lift; who and why go on record. Stop the daemon first.
+By = Annotated[str, typer.Option(help="Who orders it.", callback=_said)]
+Why = Annotated[str, typer.Option(help="Why; both go on record.", callback=_said)]
+Waiting = Annotated[str, typer.Argument(help="The order's id, or how it begins.")]
 
-    The next start trades again. What ends by itself, as a day's loss limit does, is not shortened.
+
+@app.command()
+def reset(by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
+    """Lift a halt that only a person may lift; who and why go on record.
+
+    Entries are let in again, of a daemon that runs or at the next start. What ends by itself, as a
+    day's loss limit does, is not shortened.
     """
     from sextant.reset import run_reset
 
-    lifted = asyncio.run(run_reset(_settings(config), by=by, why=why))
-    Console(soft_wrap=True).print(
-        f"lifted: {lifted.before.reason}; trading is {lifted.after.trading} from the next start on",
-        markup=False,
-    )
+    settings = _settings(config)
+    try:
+        text = _ordered(settings, Command(verb=Verb.RESET, by=by, why=why))
+    except NobodyThere:
+        lifted = asyncio.run(run_reset(settings, by=by, why=why))
+        after = lifted.after.trading
+        text = f"lifted: {lifted.before.reason}; trading is {after} from the next start on"
+    _tell(text)
+
+
+@app.command()
+def halt(by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
+    """Let nothing be entered until `sextant reset`; what is held keeps its stops and exits.
+
+    Where no daemon runs, the next one starts halted.
+    """
+    from sextant.reset import run_halt
+
+    settings = _settings(config)
+    try:
+        text = _ordered(settings, Command(verb=Verb.HALT, by=by, why=why))
+    except NobodyThere:
+        halted = asyncio.run(run_halt(settings, by=by, why=why))
+        text = f"{halted.after.reason}; the next start lets no entry in"
+    _tell(text)
+
+
+@app.command()
+def waiting(config: Config = Path("config/paper.toml")) -> None:
+    """List the orders that wait for a person's consent."""
+    _tell(_ordered(_settings(config), Command(verb=Verb.WAITING, by="", why="")))
+
+
+@app.command()
+def approve(order: Waiting, by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
+    """Consent to an order that waits; it is judged again, and sent if every rule still agrees."""
+    command = Command(verb=Verb.APPROVE, by=by, why=why, subject=order)
+    _tell(_ordered(_settings(config), command))
+
+
+@app.command()
+def deny(order: Waiting, by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
+    """End an order that waits for consent."""
+    _tell(_ordered(_settings(config), Command(verb=Verb.DENY, by=by, why=why, subject=order)))
+
+
+def _ordered(settings: Settings, command: Command) -> str:
+    return asyncio.run(send(settings.state_folder, command))
+
+
+def _tell(text: str) -> None:
+    Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
 def _settings(config: Path) -> Settings:

@@ -1,6 +1,6 @@
 """One decision on one sheet, from the snapshot to the verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -131,7 +131,7 @@ def conclude(
         regime=deliberation.regime,
         rationale=deliberation.rationale,
         intent=intent,
-        ruling=_ruling(verdict),
+        ruling=ruling_of(verdict),
     )
     return decision, verdict
 
@@ -157,12 +157,13 @@ def conclude_again(
         bar_closed_at=snapshot.bar.closed_at,
         decided_at=now,
         intent=intent,
-        ruling=_ruling(verdict),
+        ruling=ruling_of(verdict),
     )
     return again, verdict
 
 
-def _ruling(verdict: Verdict | None) -> Ruling | None:
+def ruling_of(verdict: Verdict | None) -> Ruling | None:
+    """The verdict as it goes on record."""
     match verdict:
         case ApprovedOrder():
             return Approved(
@@ -188,3 +189,23 @@ def _ruling(verdict: Verdict | None) -> Ruling | None:
             return Vetoed(objections=verdict.objections, shadowed=verdict.shadowed)
         case None:
             return None
+
+
+def ruling_in_words(ruling: Ruling | None) -> str:
+    """What the risk engine said, with every objection."""
+    match ruling:
+        case None:
+            return "no order wished"
+        case Approved():
+            cut = "".join(f", cut by {o.rule}" for o in ruling.reductions)
+            return f"approved {ruling.quantity:+,f}{cut}"
+        case Referred():
+            return f"waits for consent to {ruling.quantity:+,f} until {ruling.expires_at:%H:%M}"
+        case Revised():
+            return f"sent back: {_listed(ruling.objections)}"
+        case Vetoed():
+            return f"vetoed: {_listed(ruling.objections)}"
+
+
+def _listed(objections: Sequence[Objection]) -> str:
+    return "; ".join(f"{o.rule}: {o.observed} against {o.limit} {o.unit}" for o in objections)

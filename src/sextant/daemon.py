@@ -18,11 +18,14 @@ from data.snapshot import Snapshot
 from data.store import StoreUnavailable
 from execution.engine import to_the_end
 from execution.reconcile import reconcile
+from sextant.alerts import Alert
+from sextant.command import Command, listening
 from sextant.desk import Desk
 from sextant.evaluation.report import table, write_report
 from sextant.evaluation.summary import Summary, summarise
 from sextant.facts import RunStopped
 from sextant.house import House, open_house
+from sextant.operator import obey
 from sextant.session import Session
 from sextant.settings import Settings
 from sextant.telemetry import start_logging
@@ -100,8 +103,12 @@ class Daemon:
         """Trade until told to stop; from then on `patience` bounds how long all may take."""
         stop = asyncio.Event()
         engine = self._session.book.engine
+        self._session.book.alerts.listener = _log_alert
         with _signals_set(stop):
-            async with asyncio.TaskGroup() as tasks:
+            async with (
+                listening(self._house.settings.state_folder, self._obey),
+                asyncio.TaskGroup() as tasks,
+            ):
                 background = [
                     tasks.create_task(engine.run(), name="engine"),
                     tasks.create_task(self._keep_reconciled(), name="reconcile"),
@@ -121,6 +128,14 @@ class Daemon:
                 for task in (*background, stopping):
                     task.cancel()
         return reason
+
+    async def _obey(self, command: Command) -> str:
+        """Do what a person orders; return once it is on record."""
+        house = self._house
+        text = obey(self._session, command, house.journal, now=house.clock.now())
+        _log.warning("obeyed", verb=command.verb, by=command.by, why=command.why, came=text)
+        await house.journal.flush()
+        return text
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         """Take the market's events in order, and hand what each desk sees to its worker."""
@@ -239,6 +254,10 @@ class Worker:
             await self._session.decide(self._desk, self._at_hand)
             self._at_hand = None
             self._mailbox.task_done()
+
+
+def _log_alert(alert: Alert) -> None:
+    _log.warning("alert", kind=alert.kind, subject=alert.subject, text=alert.text)
 
 
 def _after(delay: timedelta, act: Callable[[], None]) -> asyncio.TimerHandle:

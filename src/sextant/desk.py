@@ -24,6 +24,10 @@ class Desk:
         self._histories = histories
         self._warm_up = strategy.requirements.warm_up
 
+    def look(self, symbol: Symbol, account: AccountState, *, now: datetime) -> Snapshot:
+        """The market of `symbol` as it is known now, whether or not a bar has just closed."""
+        return take_snapshot(self._histories[symbol], account, taken_at=now)
+
     def learn(self, bar: Bar) -> None:
         """Take in one bar of the past, without deciding on it."""
         history = self._histories.get(bar.symbol)

@@ -17,12 +17,14 @@ from execution.order import Cancelling, Submitted, Submitting
 from execution.venue import OrderChanged
 from execution.venue_state import Placed, StopTriggered
 from risk.approval import Rejection, Revision
-from risk.breaker import Reset, RiskState
+from risk.breaker import Halt, Reset, RiskState
 from risk.referral import Referral
 from sextant.alerts import Alert
 from sextant.book import OrderNotTaken
+from sextant.command import Command
 from sextant.cycle import Decision, Regeneration
 from sextant.journal.codec import Codec
+from sextant.referrals import ReferralEnded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,14 @@ class FlawsSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Commanded:
+    """A running daemon obeys a person."""
+
+    at: datetime
+    command: Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
     """Between two bars, not every position had its stop: protection looked at the book."""
 
@@ -137,8 +147,11 @@ TOPICS: Mapping[str, type] = {
     "rejection": Rejection,
     "revision": Revision,
     "referral": Referral,
+    "referral_end": ReferralEnded,
+    "command": Commanded,
     "risk_state": RiskState,
     "reset": Reset,
+    "halt": Halt,
     "order_intent": Submitting,
     "not_taken": OrderNotTaken,
     "execution": Submitted,

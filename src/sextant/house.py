@@ -168,8 +168,8 @@ async def _furnish(
         settings, seats, market.name, now, past, history=length, resumed=resumed
     )
     journal.write(started)
-    for skipped in before.undecided(now):
-        journal.write(skipped)
+    for left in (*before.undecided(now), *before.unanswered(now)):
+        journal.write(left)
     reconciliation = await reconcile(engine)  # with the book listening: trades may have closed
     for difference in reconciliation.differences:
         _log.warning("reconciled", kind=difference.kind, subject=difference.subject)

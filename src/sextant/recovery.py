@@ -7,6 +7,7 @@ from decimal import Decimal
 from data.faults import Refused
 from data.instrument import Symbol
 from risk.breaker import RiskState
+from risk.referral import Referral
 from sextant.cycle import Decision
 from sextant.facts import (
     BarSeen,
@@ -16,6 +17,7 @@ from sextant.facts import (
     ModelCosts,
     RunStarted,
 )
+from sextant.referrals import End, ReferralEnded
 from sextant.settings import AccountSettings, DeskSettings, Settings
 
 
@@ -31,6 +33,7 @@ class Recollection:
         self._costs: ModelCosts | None = None
         self._run: RunStarted | None = None
         self._undecided: dict[tuple[str, str, datetime], None] = {}
+        self._waiting: dict[str, None] = {}  # ids of the intents that wait for a person
         self.state: RiskState | None = None  # the newest on record
         self.newest: dict[Symbol, datetime] = {}  # close of the newest bar seen, by symbol
 
@@ -53,6 +56,10 @@ class Recollection:
                 self._undecided.clear()  # the start has said why
             case BarSeen():
                 self._see(fact)
+            case Referral():
+                self._waiting[fact.intent.intent_id] = None
+            case ReferralEnded():
+                self._waiting.pop(fact.intent_id, None)
             case Decision() | DecisionSkipped() | DecisionFailed():
                 self._undecided.pop((fact.strategy_id, fact.symbol, fact.bar_closed_at), None)
             case FlawsSeen():
@@ -96,6 +103,10 @@ class Recollection:
             )
             for strategy_id, symbol, closed_at in self._undecided
         ]
+
+    def unanswered(self, now: datetime) -> list[ReferralEnded]:
+        """The orders that waited for a person when the last run ended; they wait no more."""
+        return [ReferralEnded(at=now, intent_id=key, end=End.STOPPED) for key in self._waiting]
 
     def _see(self, seen: BarSeen) -> None:
         symbol, closed_at = seen.bar.symbol, seen.bar.closed_at

@@ -22,9 +22,10 @@ from execution.journal import OrderJournal
 from execution.venues.paper import PaperVenue
 from risk.approval import Revision, Verdict
 from risk.breaker import MarketSeen, ModelAnswered, ModelFailed
+from risk.referral import Consent, Referral
 from sextant.alerts import AlertKind
 from sextant.book import Book
-from sextant.cycle import Decision, conclude, conclude_again
+from sextant.cycle import Decision, Ruling, conclude, conclude_again, ruling_of
 from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
 from sextant.facts import (
@@ -37,6 +38,7 @@ from sextant.facts import (
     ModelCosts,
     Watched,
 )
+from sextant.referrals import End, Referrals, Waiting
 from sextant.sight import MoveWatch, wildness
 
 _NOT_NEW = (FlawKind.DUPLICATE, FlawKind.OUT_OF_ORDER)
@@ -76,6 +78,7 @@ class Session:
         self._moves = {symbol: MoveWatch() for symbol in inspectors}
         self._orders: dict[Symbol, OrderBook] = {}  # the newest order books
         self._shown: dict[Symbol, OrderBook] = {}  # those on record
+        self.referrals = Referrals(journal)
 
     async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
         """Let one closed bar in: fills, marks, stops; then what each desk sees of it.
@@ -97,6 +100,8 @@ class Session:
             self.book.mark(bar, now=now)  # one bad tick must not move a peak or trip a breaker
         self._watch_moves(bar, now)
         account = self.book.guard(now=now)
+        if self.referrals:
+            self.referrals.expire(now)
         self.scorecard.see(bar, self.book.ledger.equity)
         sightings = []
         for desk in self.desks:
@@ -179,7 +184,7 @@ class Session:
         self.decisions[desk.strategy_id, decision.symbol] = decision
         self._journal.write(decision)
         if verdict is not None:
-            self.book.act(verdict, now=now)
+            self._act(desk, deliberation.regime, verdict, now=now)
         return verdict
 
     async def ask_again(
@@ -204,7 +209,25 @@ class Session:
         )
         self._journal.write(again)
         if verdict is not None:
-            self.book.act(verdict, now=now)
+            self._act(desk, regime, verdict, now=now)
+
+    def _act(self, desk: Desk, regime: Regime, verdict: Verdict, *, now: datetime) -> None:
+        self.book.act(verdict, now=now)
+        if isinstance(verdict, Referral):
+            self.referrals.add(desk, regime, verdict)
+
+    def judge_again(self, waiting: Waiting, consent: Consent, *, now: datetime) -> Ruling | None:
+        """Have an order that waited judged on the account and the market as they are now."""
+        intent = waiting.referral.intent
+        snapshot = waiting.desk.look(intent.symbol, self.book.account(now), now=now)
+        self._show_orders(intent.symbol, now)
+        orders = self._orders.get(intent.symbol)
+        market = self.book.market(snapshot, intent, waiting.regime, orders)
+        verdict = self.book.judge(intent, market, consent=consent, now=now)
+        ruling = ruling_of(verdict)
+        self.referrals.end(intent.intent_id, End.CONSENTED, ruling, at=now)
+        self.book.act(verdict, now=now)
+        return ruling
 
     def _judge_models(self, desk: Desk, consensus: Consensus | None, now: datetime) -> None:
         """Too few votes for a quorum are a failure of the desk's models, a decision is none."""

@@ -1,6 +1,5 @@
 """What a person at the terminal sees: the market, the last decision, the risk, the book."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,9 +14,9 @@ from data.account import AccountState
 from data.instrument import Symbol
 from risk.breaker import RiskState, TradingState
 from risk.intent import Direction
-from risk.objection import Objection
-from sextant.cycle import Approved, Decision, Referred, Revised, Ruling, Vetoed
+from sextant.cycle import Decision, ruling_in_words
 from sextant.evaluation.scorecard import Scorecard
+from sextant.referrals import in_words
 from sextant.session import Session
 
 _COLOURS = {
@@ -42,6 +41,7 @@ def render(
     parts: list[RenderableType] = [
         Text(f"{title}   {now:%Y-%m-%d %H:%M:%S} UTC   bar {card.bars:,}", style="bold"),
         _risk(session.book.state),
+        *(Text(f"waits for consent: {in_words(r)}", style="yellow") for r in session.referrals),
         *_money(card, account, model_costs_usd),
         _market(card, account),
         *(_desk(desk, decisions) for desk, decisions in _by_desk(session).items()),
@@ -143,26 +143,6 @@ def _outcome(decision: Decision) -> str:
     panel = decision.consensus
     said = f"{panel.direction} by {panel.agreeing} of {panel.seats} seats; " if panel else ""
     return f"{said}{decision.rationale}; {ruling_in_words(decision.ruling)}"
-
-
-def ruling_in_words(ruling: Ruling | None) -> str:
-    """What the risk engine said, with every objection."""
-    match ruling:
-        case None:
-            return "no order wished"
-        case Approved():
-            cut = "".join(f", cut by {o.rule}" for o in ruling.reductions)
-            return f"approved {ruling.quantity:+,f}{cut}"
-        case Referred():
-            return f"waits for consent to {ruling.quantity:+,f} until {ruling.expires_at:%H:%M}"
-        case Revised():
-            return f"sent back: {_listed(ruling.objections)}"
-        case Vetoed():
-            return f"vetoed: {_listed(ruling.objections)}"
-
-
-def _listed(objections: Sequence[Objection]) -> str:
-    return "; ".join(f"{o.rule}: {o.observed} against {o.limit} {o.unit}" for o in objections)
 
 
 def _risk(state: RiskState) -> Text:

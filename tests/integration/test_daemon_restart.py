@@ -8,6 +8,7 @@ import pytest
 from data.clock import SystemClock
 from execution.order import Submitting
 from risk.breaker import Halt, TradingState
+from sextant.alerts import Alert, AlertKind
 from sextant.cycle import Decision
 from sextant.daemon import Daemon
 from sextant.facts import DecisionFailed, RunStarted
@@ -119,7 +120,7 @@ async def test_a_halt_holds_over_a_restart(tmp_path):
     config = a_config(tmp_path)
     async with open_house(load_settings(config)) as house:
         book = house.session.book
-        book._advance(Halt(by="somebody", why="to see", at=house.clock.now()))
+        book.note(Halt(by="somebody", why="to see", at=house.clock.now()))
     resumed = await ran(config, 60)
     assert resumed.session.book.state.trading is TradingState.HALTED
     left = await what_is_left(config)
@@ -155,5 +156,6 @@ async def test_a_desk_that_fails_is_on_record_and_the_others_go_on(tmp_path):
         await Daemon(house, max_bars=60).run(view=False)
     left = await what_is_left(config)
     assert flaws(left) == []
-    assert [f.error for f in left.of(DecisionFailed)] == ["ValueError: no idea"] * 3
+    assert {f.error for f in left.of(DecisionFailed)} == {"ValueError: no idea"}
+    assert [a.subject for a in left.of(Alert) if a.kind is AlertKind.DESK_PAUSED] == ["chance-btc"]
     assert {d.strategy_id for d in left.of(Decision)} == {"chance-xrp"}

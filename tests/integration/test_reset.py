@@ -38,7 +38,7 @@ def embedded(monkeypatch):
 async def halted(config):
     """A daemon's run that ends halted, without a word, as a killed one's does."""
     async with open_house(load_settings(config)) as house:
-        house.session.book._advance(Halt(by="a watchdog", why="a test", at=house.clock.now()))
+        house.session.book.note(Halt(by="a watchdog", why="a test", at=house.clock.now()))
 
 
 @pytest.mark.req("S0-25", "S1-100")
@@ -54,7 +54,7 @@ async def test_a_reset_is_on_record_with_who_and_why_and_the_next_start_trades(
     assert resumed.session.book.state.trading is not TradingState.HALTED
     left = await what_is_left(config)
     assert [(fact.by, fact.why) for fact in left.of(Reset)] == [("Ada", "looked at it")]
-    assert left.facts[left.facts.index(lifted.reset) + 1] == lifted.after
+    assert left.facts[left.facts.index(lifted.event) + 1] == lifted.after
     assert left.of(Submitting)
     assert flaws(left) == []
 
@@ -108,7 +108,7 @@ async def test_while_a_daemon_runs_limits_are_shown_and_nothing_is_reset(server_
     settings = load_settings(config)
     async with open_house(settings) as house:
         book = house.session.book
-        book._advance(Halt(by="Ada", why="to see", at=house.clock.now()))
+        book.note(Halt(by="Ada", why="to see", at=house.clock.now()))
         await house.journal.flush()
         with pytest.raises(FolderInUse):
             await run_reset(settings, by="Ada", why="looked")

@@ -71,6 +71,7 @@ def test_a_session_before_its_first_bar_has_a_view(session):
         book=SimpleNamespace(account=session.book.account, state=session.book.state),
         scorecard=type(session.scorecard)(horizon=1, hold_band=0.1, fee=0.0),
         decisions={},
+        referrals=(),
     )
     assert "none closed yet" in seen(empty)
 
@@ -87,6 +88,7 @@ def test_a_halt_cannot_be_overlooked(session):
         book=SimpleNamespace(account=session.book.account, state=state),
         scorecard=session.scorecard,
         decisions={},
+        referrals=(),
     )
     said = "risk halted: drawdown_limit until 2026-01-05 00:00, 6 losses in a row"
     assert seen(halted).splitlines()[1] == said
