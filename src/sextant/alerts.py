@@ -57,12 +57,13 @@ class Alerts:
         if self.listener is not None:
             self.listener(alert)
 
-    def note(self, before: RiskState, after: RiskState, *, at: datetime) -> None:
-        """Tell what changed for entries."""
+    def note(self, before: RiskState, after: RiskState, at: datetime, *, of: str = "") -> None:
+        """Tell what changed for entries; `of` says whose, where it is a desk's own part."""
         if (before.trading, before.reason) != (after.trading, after.reason):
+            subject = f"{of}{after.reason or after.trading}"
             if after.trading is TradingState.HALTED:  # not muted by a milder stop of the same name
-                self._told.pop((AlertKind.TRADING, after.reason), None)
-            self.tell(AlertKind.TRADING, after.reason or after.trading, _trading(after), at=at)
+                self._told.pop((AlertKind.TRADING, subject), None)
+            self.tell(AlertKind.TRADING, subject, _trading(after), at=at)
         if before.paused_until is not after.paused_until:
             for desk, until in after.paused_until.items():
                 if before.paused_until.get(desk) != until:

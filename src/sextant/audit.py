@@ -38,7 +38,7 @@ from execution.reconcile import compare_balances
 from execution.venue import OrderChanged, Venue, VenueEvent, VenueOrder
 from execution.venues.paper import PaperVenue
 from risk.approval import ApprovedOrder, Rejection, Revision
-from risk.breaker import Halt, Reset, RiskState, next_state
+from risk.breaker import Halt, Reset, RiskState
 from risk.referral import Referral
 from sextant import wiring
 from sextant.alerts import Alert
@@ -68,9 +68,10 @@ from sextant.journal.record import Record
 from sextant.journal.verify import verify
 from sextant.operator import obey
 from sextant.referrals import End, ReferralEnded
-from sextant.reset import limits_of
+from sextant.reset import Past
 from sextant.session import Session
 from sextant.settings import Settings, secret
+from sextant.subaccount import DeskRiskState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -80,6 +81,7 @@ Derived: TypeAlias = (
     | Submitting
     | Cancelling
     | RiskState
+    | DeskRiskState
     | ReferralEnded
     | Rejection
     | Revision
@@ -168,7 +170,8 @@ class Auditor:
         self._clock = ManualClock(_EPOCH)
         self._orders: list[object] = []  # facts that rebuild orders and ledger
         self._state: RiskState | None = None
-        self._reset: RiskState | None = None  # what a reset between two runs must have come to
+        self._desk_states: dict[str, RiskState] = {}
+        self._due: deque[RiskState | DeskRiskState] = deque()  # what a reset must have come to
         self._run: RunStarted | None = None  # the last
         self._said: dict[VoterId, Said] = {}
         self._desks: dict[str, Desk] = {}
@@ -188,7 +191,7 @@ class Auditor:
             await self._begin(fact)
         elif isinstance(fact, Reset | Halt):
             self._lift(fact)
-        elif self._reset is not None:
+        elif self._due:
             self._compare_reset(record, fact)
         elif self.session is not None:
             await self._go_on(self.session, record, fact)
@@ -198,6 +201,8 @@ class Auditor:
             self._orders.append(fact)
         if isinstance(fact, RiskState):
             self._state = fact
+        if isinstance(fact, DeskRiskState):
+            self._desk_states[fact.strategy_id] = fact.state
 
     async def _go_on(self, session: Session, record: Record, fact: object) -> None:
         match fact:
@@ -243,11 +248,12 @@ class Auditor:
         """It comes when no daemon runs: a run that was killed before has ended by then."""
         self.session = None
         if self._state is not None and self._run is not None:
-            self._reset = next_state(self._state, reset, limits_of(self._run))
+            past = Past(state=self._state, desks=self._desk_states, run=self._run)
+            self._due.extend(past.after(reset))
 
     def _compare_reset(self, record: Record, recorded: object) -> None:
-        """The record after a reset is the state that it came to."""
-        made, self._reset = self._reset, None
+        """The records after a reset are the states that it came to."""
+        made = self._due.popleft()
         if made == recorded:
             self.compared[record.topic] += 1
         else:
@@ -266,16 +272,22 @@ class Auditor:
             settings.model_copy(update={"engine": engine_settings}), venue, self._made, self._clock
         )
         await engine.recover(self._order_facts())
+        parts = wiring.subaccounts(settings, self._clock)
+        for fact in self._orders:
+            if isinstance(fact, Fill):
+                for part in parts:
+                    part.book(fact)
         past = await read_history(
             self._bars_of(run.market), settings, run.warm_up_bars, until=run.warmed_up_to
         )
-        for bar in past:
-            engine.ledger.mark(bar.symbol, bar.close, bar.closed_at)
+        wiring.mark(engine, parts, past)
         self.session = wiring.session(
             settings,
             self._roster(settings, run),
             engine=engine,
             state=self._state,
+            parts=parts,
+            desk_states=self._desk_states,
             paper=None,
             journal=self._made,
             clock=self._clock,

@@ -1,10 +1,12 @@
 """The account at run time: what we hold and owe, how the risk stands, and the one gate to both."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 
-from data.account import AccountState, ClosedTrade
+from data.account import AccountState
 from data.bar import Bar
 from data.instrument import Symbol
 from data.order_book import OrderBook
@@ -15,22 +17,18 @@ from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
 from execution.journal import OrderJournal
 from execution.protection import CancelStop, Protection
 from risk.approval import ApprovedOrder, Rejection, Revision, Verdict, judge
-from risk.breaker import (
-    MarkWatch,
-    OrderPlaced,
-    RiskEvent,
-    RiskState,
-    TradingState,
-    next_state,
-)
+from risk.breaker import OrderPlaced, Reset, RiskEvent, RiskState, TradingState
 from risk.breaker_orders import breaker_intents
+from risk.case import DeskAccount
 from risk.intent import OrderIntent
 from risk.limits import RiskLimits
 from risk.market import Market
 from risk.referral import Consent, Referral
 from sextant.alerts import Alerts
 from sextant.evaluation.scorecard import Scorecard
+from sextant.risk_record import RiskRecord
 from sextant.sight import market_of
+from sextant.subaccount import DeskRiskState, Subaccount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,23 +56,51 @@ class Book:
         state: RiskState,
         journal: OrderJournal,
         scorecard: Scorecard,
+        parts: Sequence[Subaccount] = (),
+        desk_states: Mapping[str, RiskState] = MappingProxyType({}),
     ) -> None:
         self.engine = engine
         self.ledger = engine.ledger
         self.limits = limits
-        self.state = state
         self._protection = protection
         self._journal = journal
         self._scorecard = scorecard
         self.alerts = Alerts(limits, journal)
-        self._kept_state: RiskState | None = None
-        self._marks = MarkWatch(limits)
+        self._risk = RiskRecord(state, limits, write=journal.write, changed=self.alerts.note)
+        self._parts = {
+            part.strategy_id: (part, self._record_of(part, desk_states)) for part in parts
+        }
         engine.listener = self._hear
+
+    def _record_of(self, part: Subaccount, states: Mapping[str, RiskState]) -> RiskRecord:
+        desk = part.strategy_id
+
+        def write(state: RiskState) -> None:
+            self._journal.write(DeskRiskState(strategy_id=desk, state=state))
+
+        def changed(before: RiskState, after: RiskState, at: datetime) -> None:
+            self.alerts.note(before, after, at, of=f"{desk}: ")
+
+        state = states.get(desk, part.first_state)
+        return RiskRecord(state, part.limits, write=write, changed=changed)
+
+    @property
+    def state(self) -> RiskState:
+        """How the risk of the account stands."""
+        return self._risk.state
+
+    @property
+    def desk_states(self) -> dict[str, RiskState]:
+        """How the risk of each desk's own part stands."""
+        return {desk: risk.state for desk, (_, risk) in self._parts.items()}
 
     def mark(self, bar: Bar, *, now: datetime) -> None:
         """Value what we hold at the bar's close, and let the breakers see it."""
         self.ledger.mark(bar.symbol, bar.close, bar.closed_at)
-        self._become(self._marks.after(self.state, self.ledger.equity, now), now)
+        self._risk.mark(self.ledger.equity, at=now)
+        for part, risk in self._parts.values():
+            part.mark(bar)
+            risk.mark(part.ledger.equity, at=now)
 
     def account(self, now: datetime) -> AccountState:
         """The book as it is, with what is in flight."""
@@ -111,9 +137,11 @@ class Book:
         consent: Consent | None = None,
     ) -> Verdict:
         """May we, and how much?"""
+        account = self.account(now)
         return judge(
             intent,
-            account=self.account(now),
+            account=account,
+            desk=self._desk_account(intent.strategy_id, account),
             market=market,
             state=self.state,
             limits=self.limits,
@@ -122,12 +150,21 @@ class Book:
             consent=consent,
         )
 
+    def _desk_account(self, strategy_id: str, account: AccountState) -> DeskAccount | None:
+        """What an entry of this desk is held to beside the account, if it has a part of its own."""
+        if strategy_id not in self._parts:
+            return None
+        part, risk = self._parts[strategy_id]
+        return DeskAccount(account=part.of(account), state=risk.state, limits=part.limits)
+
     def act(self, verdict: Verdict, *, now: datetime) -> None:
         """Put an approved order on record and in the queue, or say why there is none."""
         match verdict:
             case ApprovedOrder():
-                self.note(OrderPlaced(symbol=verdict.intent.symbol, at=now))
-                self._keep_state()
+                placed = OrderPlaced(symbol=verdict.intent.symbol, at=now)
+                for risk in self._risks_of(placed.symbol):
+                    risk.note(placed)
+                    risk.keep()
                 self._accept(verdict, now=now)
             case Rejection():
                 self._journal.write(verdict)
@@ -151,6 +188,15 @@ class Book:
             if settled.closed is not None:
                 self.note(settled.closed)
                 self._scorecard.close(settled.closed)
+            for part, risk in self._parts.values():
+                closed = part.book(settled.fill)
+                if closed is not None:
+                    risk.note(closed)
+
+    def _risks_of(self, symbol: Symbol) -> list[RiskRecord]:
+        """The states that an order in `symbol` concerns."""
+        desks = (risk for part, risk in self._parts.values() if symbol in part.symbols)
+        return [self._risk, *desks]
 
     def is_guarded(self, now: datetime) -> bool:
         """Whether every position had its stop when last looked at, and nothing has changed."""
@@ -187,20 +233,26 @@ class Book:
         return bool(actions)
 
     def _cut_down(self, account: AccountState, *, now: datetime) -> bool:
-        """Ask for what a breaker wants closed; whether it wants anything."""
-        if self.state.trading is TradingState.ACTIVE:
+        """Ask for what the breakers want closed; whether they want anything."""
+        acted = self._obey_breaker(self._risk, account, now)
+        for part, risk in self._parts.values():
+            acted |= self._obey_breaker(risk, part.of(account), now)
+        return acted
+
+    def _obey_breaker(self, risk: RiskRecord, account: AccountState, now: datetime) -> bool:
+        if risk.state.trading is TradingState.ACTIVE:
             return False
         orders = breaker_intents(
-            self.state,
+            risk.state,
             account,
-            self.limits,
+            risk.limits,
             instruments=self.engine.instruments,
             closing=self._closing(),
             now=now,
         )
         if orders is None:
             return False
-        self.note(orders.acted)
+        risk.note(orders.acted)
         for intent in orders.intents:
             self.act(self.judge(intent, self._bare_market(intent.symbol), now=now), now=now)
         return True
@@ -224,19 +276,10 @@ class Book:
         )
 
     def note(self, event: RiskEvent) -> None:
-        """Let the risk state know of `event`."""
-        at = event.closed_at if isinstance(event, ClosedTrade) else event.at
-        self._become(next_state(self.state, event, self.limits), at)
+        """Let the account's risk state know of `event`."""
+        self._risk.note(event)
 
-    def _become(self, state: RiskState, at: datetime) -> None:
-        before = self.state
-        if state is not before:
-            self.state = state
-            self._keep_state()
-            self.alerts.note(before, state, at=at)
-
-    def _keep_state(self) -> None:
-        """On record before the order that it allowed."""
-        if self.state is not self._kept_state:
-            self._journal.write(self.state)
-            self._kept_state = self.state
+    def lift(self, reset: Reset) -> None:
+        """Lift every halt that is in force, of the account and of the desks."""
+        for record in (self._risk, *(risk for _, risk in self._parts.values())):
+            record.note(reset)

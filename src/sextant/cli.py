@@ -190,7 +190,7 @@ def reset(by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
     except NobodyThere:
         lifted = asyncio.run(run_reset(settings, by=by, why=why))
         after = lifted.after.trading
-        text = f"lifted: {lifted.before.reason}; trading is {after} from the next start on"
+        text = f"lifted: {', '.join(lifted.lifted)}; trading is {after} from the next start on"
     _tell(text)
 
 

@@ -25,6 +25,7 @@ from sextant.command import Command
 from sextant.cycle import Decision, Regeneration
 from sextant.journal.codec import Codec
 from sextant.referrals import ReferralEnded
+from sextant.subaccount import DeskRiskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +151,7 @@ TOPICS: Mapping[str, type] = {
     "referral_end": ReferralEnded,
     "command": Commanded,
     "risk_state": RiskState,
+    "desk_risk_state": DeskRiskState,
     "reset": Reset,
     "halt": Halt,
     "order_intent": Submitting,

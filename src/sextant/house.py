@@ -139,7 +139,8 @@ async def _furnish(
     )
     resumed = journal.last is not None
     engine = wiring.engine(settings, paper, journal, clock)
-    before = Recollection(settings.desk)
+    parts = wiring.subaccounts(settings, clock)
+    before = Recollection(settings.desk, parts)
     await engine.recover(before.following(journal.facts()))
     before.require_same(settings, market.name)
     now, real = clock.now(), SystemClock()
@@ -149,8 +150,7 @@ async def _furnish(
     newest = {symbol: before.newest.get(symbol, now) for symbol in settings.instruments}
     await _first_history(settings, market, bars, newest, length)
     past = await read_history(bars, settings, length, until=newest)
-    for bar in past:
-        engine.ledger.mark(bar.symbol, bar.close, bar.closed_at)
+    wiring.mark(engine, parts, past)
     for bar in {bar.symbol: bar for bar in past}.values():
         await paper.observe(bar)  # for its price; what it could fill it has
     session = wiring.session(
@@ -158,6 +158,8 @@ async def _furnish(
         seats,
         engine=engine,
         state=before.state,
+        parts=parts,
+        desk_states=before.desk_states,
         paper=paper,
         journal=journal,
         clock=clock,

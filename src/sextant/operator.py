@@ -42,12 +42,19 @@ def obey(session: Session, command: Command, journal: OrderJournal, *, now: date
 
 
 def _reset(session: Session, command: Command, journal: OrderJournal, now: datetime) -> str:
-    state = session.book.state
-    if state.trading is not TradingState.HALTED:
-        raise CannotObey(nothing_to_reset(state))
+    book = session.book
+    halted = [s for s in (book.state, *book.desk_states.values()) if is_halted(s)]
+    if not halted:
+        raise CannotObey(nothing_to_reset(book.state))
     journal.write(Commanded(at=now, command=command))
-    session.book.note(Reset(by=command.by, why=command.why, at=now))
-    return f"lifted: {state.reason}; trading is {session.book.state.trading}"
+    book.lift(Reset(by=command.by, why=command.why, at=now))
+    lifted = ", ".join(sorted({state.reason for state in halted}))
+    return f"lifted: {lifted}; trading is {book.state.trading}"
+
+
+def is_halted(state: RiskState) -> bool:
+    """Whether only a person lets entries in again."""
+    return state.trading is TradingState.HALTED
 
 
 def nothing_to_reset(state: RiskState | None) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from data.faults import Refused
 from data.instrument import Symbol
+from execution.fill import Fill
 from risk.breaker import RiskState
 from risk.referral import Referral
 from sextant.cycle import Decision
@@ -19,6 +20,7 @@ from sextant.facts import (
 )
 from sextant.referrals import End, ReferralEnded
 from sextant.settings import AccountSettings, DeskSettings, Settings
+from sextant.subaccount import DeskRiskState, Subaccount
 
 
 class AnotherAccount(Refused):
@@ -28,13 +30,15 @@ class AnotherAccount(Refused):
 class Recollection:
     """The end of a journal, fact by fact; memory does not grow with its length."""
 
-    def __init__(self, desks: Sequence[DeskSettings]) -> None:
+    def __init__(self, desks: Sequence[DeskSettings], parts: Sequence[Subaccount] = ()) -> None:
         self._desks = desks
+        self._parts = parts  # whose ledgers are brought up to date on the way
         self._costs: ModelCosts | None = None
         self._run: RunStarted | None = None
         self._undecided: dict[tuple[str, str, datetime], None] = {}
         self._waiting: dict[str, None] = {}  # ids of the intents that wait for a person
         self.state: RiskState | None = None  # the newest on record
+        self.desk_states: dict[str, RiskState] = {}  # the same of each desk's own part
         self.newest: dict[Symbol, datetime] = {}  # close of the newest bar seen, by symbol
 
     async def following(self, facts: AsyncIterable[object]) -> AsyncIterator[object]:
@@ -48,6 +52,11 @@ class Recollection:
         match fact:
             case RiskState():
                 self.state = fact
+            case DeskRiskState():
+                self.desk_states[fact.strategy_id] = fact.state
+            case Fill():
+                for part in self._parts:
+                    part.book(fact)
             case ModelCosts():
                 self._costs = fact
             case RunStarted():

@@ -110,6 +110,8 @@ async def replay(
             seats,
             engine=engine,
             state=None,
+            parts=wiring.subaccounts(settings, clock),
+            desk_states={},
             paper=paper,
             journal=ours,
             clock=clock,

@@ -2,24 +2,23 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-from pydantic import ValidationError
 
 from data.clock import ManualClock
 from data.faults import Refused
 from data.postgres.embedded import database
 from data.postgres.migrate import migrate
 from data.postgres.pool import Pool, connect
-from risk.breaker import Halt, Reset, RiskState, TradingState, next_state
+from risk.breaker import Halt, Reset, RiskState, next_state
 from risk.limits import RiskLimits
 from sextant.facts import RunStarted, codec
 from sextant.house import DESK_JOURNAL
 from sextant.journal.postgres import PostgresJournal
-from sextant.operator import nothing_to_reset
+from sextant.operator import is_halted, nothing_to_reset
 from sextant.settings import Settings, secret
+from sextant.subaccount import DeskRiskState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCK_WITHIN = timedelta(seconds=20)
@@ -34,8 +33,38 @@ class Applied:
     """A person's hand on the risk state: what it was, and what it came to."""
 
     event: Halt | Reset
-    before: RiskState
-    after: RiskState
+    lifted: tuple[str, ...]  # why entries were halted, of the account and of the desks
+    after: RiskState  # the account's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """How the risk stood when the last run ended."""
+
+    state: RiskState
+    desks: Mapping[str, RiskState]  # of the desks' own parts
+    run: RunStarted
+
+    @property
+    def states(self) -> tuple[RiskState, ...]:
+        """The account's, then those of the desks."""
+        return (self.state, *self.desks.values())
+
+    def after_of_account(self, event: Halt | Reset) -> RiskState:
+        """The account's state after `event`."""
+        return next_state(self.state, event, limits_of(self.run))
+
+    def after(self, event: Halt | Reset) -> list[RiskState | DeskRiskState]:
+        """What goes on record after `event`: the account's state, and those of desks it changes.
+
+        A reset lifts every halt; a person's halt is the account's.
+        """
+        made: list[RiskState | DeskRiskState] = [self.after_of_account(event)]
+        for desk, state in self.desks.items() if isinstance(event, Reset) else ():
+            lifted = next_state(state, event, limits_of(self.run, desk))
+            if lifted is not state:
+                made.append(DeskRiskState(strategy_id=desk, state=lifted))
+        return made
 
 
 async def run_reset(settings: Settings, *, by: str, why: str) -> Applied:
@@ -70,9 +99,9 @@ async def _opened(settings: Settings) -> AsyncIterator[Pool]:
 async def reset(pool: Pool, *, by: str, why: str, lock_within: timedelta = _LOCK_WITHIN) -> Applied:
     """Lift a halt in an open database."""
 
-    def lift(state: RiskState, at: datetime) -> Reset:
-        if state.trading is not TradingState.HALTED:
-            raise CannotReset(nothing_to_reset(state))
+    def lift(past: Past, at: datetime) -> Reset:
+        if not any(map(is_halted, past.states)):
+            raise CannotReset(nothing_to_reset(past.state))
         return Reset(by=by, why=why, at=at)
 
     return await _apply(pool, lift, lock_within)
@@ -80,13 +109,13 @@ async def reset(pool: Pool, *, by: str, why: str, lock_within: timedelta = _LOCK
 
 async def halt(pool: Pool, *, by: str, why: str, lock_within: timedelta = _LOCK_WITHIN) -> Applied:
     """Halt in an open database."""
-    return await _apply(pool, lambda state, at: Halt(by=by, why=why, at=at), lock_within)
+    return await _apply(pool, lambda past, at: Halt(by=by, why=why, at=at), lock_within)
 
 
 async def _apply(
-    pool: Pool, event_of: Callable[[RiskState, datetime], Halt | Reset], lock_within: timedelta
+    pool: Pool, event_of: Callable[[Past, datetime], Halt | Reset], lock_within: timedelta
 ) -> Applied:
-    """Put the event on record, and the state that it comes to; a daemon that was just killed holds
+    """Put the event on record, and the states that it comes to; a daemon that was just killed holds
     the journal a little.
 
     It is dated as the newest record: the market's time stands there until the next start. It is
@@ -99,14 +128,15 @@ async def _apply(
     async with journal:
         if journal.last is not None:
             clock.move_to(journal.last.at)
-        before, limits = await _last_run(journal)
-        event = event_of(before, clock.now())
-        applied = Applied(event=event, before=before, after=next_state(before, event, limits))
+        past = await _past(journal)
+        event = event_of(past, clock.now())
+        account, *desks = past.after(event)
         async with _writing(journal):
-            journal.write(applied.event)
-            journal.write(applied.after)
+            for fact in (event, account, *desks):
+                journal.write(fact)
             await journal.flush()
-    return applied
+    halts = sorted({state.reason for state in past.states if is_halted(state)})
+    return Applied(event=event, lifted=tuple(halts), after=past.after_of_account(event))
 
 
 @contextlib.asynccontextmanager
@@ -117,27 +147,35 @@ async def _writing(journal: PostgresJournal) -> AsyncIterator[None]:
         writer.cancel()
 
 
-async def _last_run(journal: PostgresJournal) -> tuple[RiskState, RiskLimits]:
-    """The newest risk state, and the limits of the run that it is of."""
+async def _past(journal: PostgresJournal) -> Past:
+    """The newest risk states, and the run that they are of."""
     state: RiskState | None = None
+    desks: dict[str, RiskState] = {}
     run: RunStarted | None = None
     async for fact in journal.facts():
-        if isinstance(fact, RiskState):
-            state = fact
-        elif isinstance(fact, RunStarted):
-            run = fact
+        match fact:
+            case RiskState():
+                state = fact
+            case DeskRiskState():
+                desks[fact.strategy_id] = fact.state
+            case RunStarted():
+                run = fact
     if state is None or run is None:
         raise CannotReset(nothing_to_reset(state))
-    return state, limits_of(run)
+    return Past(state=state, desks=desks, run=run)
 
 
-def limits_of(run: RunStarted) -> RiskLimits:
-    """The limits that a run began with.
+def limits_of(run: RunStarted, desk: str | None = None) -> RiskLimits:
+    """The limits that a run began with, of the account or of one desk's own part of it.
 
     Raises:
         CannotReset: another version wrote them.
     """
     try:
-        return RiskLimits.model_validate(run.settings["risk"])
-    except (KeyError, ValidationError) as error:
+        limits = dict(run.settings["risk"])
+        if desk is not None:
+            (own,) = (d["limits"] for d in run.settings["desk"] if d["strategy_id"] == desk)
+            limits |= own
+        return RiskLimits.model_validate(limits)
+    except (KeyError, ValueError) as error:
         raise CannotReset(f"the run of {run.at} has limits of another version") from error

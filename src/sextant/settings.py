@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -190,6 +190,19 @@ class DeskSettings(Section):
     overlays: tuple[Timeframe, ...] = ()
     """Higher timeframes that the strategy sees beside its own."""
     strategy: StrategySettings
+    capital: Annotated[Decimal, Field(gt=0)] | None = None
+    """The desk's own part of the account, in its currency; with it the desk is held to limits of
+    its own beside the account's, and no other desk may trade its instruments."""
+    limits: Mapping[str, Any] = Field(default_factory=dict)
+    """Which keys of `[risk]` are others for the desk's own part."""
+
+    def own_limits(self, limits: RiskLimits) -> RiskLimits:
+        """The account's `limits` with the desk's own put over them.
+
+        Raises:
+            ValidationError: a key is unknown, or its value cannot be.
+        """
+        return RiskLimits.model_validate({**limits.model_dump(), **self.limits})
 
 
 class StorageSettings(Section):
@@ -304,11 +317,30 @@ def _desk_problems(settings: Settings) -> Iterator[str]:
             if len(set(getattr(desk, name))) < len(getattr(desk, name)):
                 yield f"{key}.{name}: something stands there twice"
         yield from (f"{key}.{problem}" for problem in _timeframe_problems(desk, settings.market))
+        yield from (f"{key}.{problem}" for problem in _capital_problems(desk, settings))
         if isinstance(desk.strategy, CouncilSettings):
             yield from (
                 f"{key}.strategy.{problem}"
                 for problem in _vote_problems(desk.strategy, len(settings.seat))
             )
+
+
+def _capital_problems(desk: DeskSettings, settings: Settings) -> Iterator[str]:
+    if desk.capital is None:
+        if desk.limits:
+            yield "limits: they are of the desk's own capital, and it has none; add capital"
+        return
+    for other in settings.desk:
+        if other is not desk and (shared := set(other.instruments) & set(desk.instruments)):
+            yield (
+                f"capital: {', '.join(sorted(shared))} is traded by {other.strategy_id} too; a "
+                "desk with capital of its own shares no instrument"
+            )
+    try:
+        desk.own_limits(settings.risk)
+    except ValidationError as error:
+        for problem in error.errors():
+            yield f"limits.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
 
 
 def _vote_problems(council: CouncilSettings, seats: int) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The composition root: the one place where concrete adapters meet."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -31,6 +31,7 @@ from agents.vote import VoterId
 from data.bar import Bar, Timeframe
 from data.clock import Clock, SystemClock
 from data.faults import Refused
+from data.instrument import Notional
 from data.quality import BarInspector
 from data.snapshot import MarketHistory
 from execution.engine import Engine
@@ -49,6 +50,7 @@ from sextant.evaluation.scorecard import Scorecard
 from sextant.facts import RunStarted
 from sextant.session import Session
 from sextant.settings import PROJECT, DeskSettings, Mode, Settings, secret
+from sextant.subaccount import Subaccount
 
 
 class NoEquity(Refused):
@@ -216,6 +218,8 @@ def session(
     *,
     engine: Engine,
     state: RiskState | None,
+    parts: Sequence[Subaccount],
+    desk_states: Mapping[str, RiskState],
     paper: PaperVenue | None,
     journal: OrderJournal,
     clock: Clock,
@@ -235,6 +239,8 @@ def session(
         state=state or _first_state(engine, clock),
         journal=journal,
         scorecard=card,
+        parts=parts,
+        desk_states=desk_states,
     )
     return Session(
         book=book,
@@ -277,6 +283,35 @@ def _desk(
         for symbol in settings.instruments
     }
     return Desk(settings.strategy_id, wanted, histories)
+
+
+def subaccounts(settings: Settings, clock: Clock) -> tuple[Subaccount, ...]:
+    """The desks' own parts of the account, as if they had never traded."""
+    currency, instruments = settings.account.currency, settings.instruments
+    return tuple(
+        Subaccount(
+            strategy_id=desk.strategy_id,
+            symbols=frozenset(desk.instruments),
+            limits=desk.own_limits(settings.risk),
+            first_state=initial_state(Notional(desk.capital), clock.now()),
+            ledger=Ledger(
+                currency,
+                {currency: desk.capital},
+                instruments,
+                stale_after=settings.risk.max_price_age + settings.market.timeframe.delta,
+            ),
+        )
+        for desk in settings.desk
+        if desk.capital is not None
+    )
+
+
+def mark(engine: Engine, parts: Sequence[Subaccount], past: Sequence[Bar]) -> None:
+    """Value every book at the bars that were known before."""
+    for bar in past:
+        engine.ledger.mark(bar.symbol, bar.close, bar.closed_at)
+        for part in parts:
+            part.mark(bar)
 
 
 def engine(settings: Settings, venue: Venue, journal: OrderJournal, clock: Clock) -> Engine:

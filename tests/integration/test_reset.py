@@ -48,7 +48,7 @@ async def test_a_reset_is_on_record_with_who_and_why_and_the_next_start_trades(
     config = a_config(tmp_path)
     await halted(config)
     lifted = await run_reset(load_settings(config), by="Ada", why="looked at it")
-    assert lifted.before.reason == "halted by a watchdog: a test"
+    assert lifted.lifted == ("halted by a watchdog: a test",)
     assert lifted.after.trading is TradingState.ACTIVE
     resumed = await ran(config, 60)
     assert resumed.session.book.state.trading is not TradingState.HALTED
@@ -82,10 +82,11 @@ async def test_the_audit_makes_a_reset_again(honest, tmp_path, configured, monke
     """Also after a run that was killed; a state that the reset does not come to is heard of."""
     config = a_config(tmp_path)
     await halted(config)
-    if not honest:
-        monkeypatch.setattr("sextant.reset.next_state", lambda state, event, limits: state)
     async with await connect(configured) as pool:
-        await reset(pool, by="Ada", why="looked")
+        with monkeypatch.context() as patch:
+            if not honest:
+                patch.setattr("sextant.reset.next_state", lambda state, event, limits: state)
+            await reset(pool, by="Ada", why="looked")
         found = await audit(load_settings(config), pool)
     halts, resets = found.mismatches[:1], found.mismatches[1:]
     assert [m.topic for m in halts] == ["risk_state"]  # that of `halted`, which came from nowhere

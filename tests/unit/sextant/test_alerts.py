@@ -83,11 +83,11 @@ def test_the_same_is_told_once_an_hour(alerts, journal, later, times):
 def test_a_halt_is_told_once_with_its_reason_and_its_end(alerts, journal):
     before = a_state("1000")
     halted = next_state(before, Marked(equity=Decimal(790), at=NOW), LIMITS)
-    alerts.note(before, halted, at=NOW)
+    alerts.note(before, halted, NOW)
     worse = next_state(halted, Marked(equity=Decimal(700), at=NOW + MINUTE), LIMITS)
-    alerts.note(halted, worse, at=NOW + MINUTE)
+    alerts.note(halted, worse, NOW + MINUTE)
     lifted = next_state(worse, Reset(by="Ann", why="looked", at=NOW + 2 * MINUTE), LIMITS)
-    alerts.note(worse, lifted, at=NOW + 2 * MINUTE)
+    alerts.note(worse, lifted, NOW + 2 * MINUTE)
     told = [(fact.kind, fact.subject) for fact in journal.facts]
     assert told == [
         (AlertKind.TRADING, "drawdown_limit"),
@@ -100,10 +100,10 @@ def test_a_pause_of_a_desk_is_told_and_a_halt_of_its_own_too(alerts, journal):
     state = a_state("1000")
     for _ in range(LIMITS.max_model_failures):
         after = next_state(state, ModelFailed(strategy_id="council", at=NOW), LIMITS)
-        alerts.note(state, after, at=NOW)
+        alerts.note(state, after, NOW)
         state = after
     halted = next_state(state, Halt(by="Ann", why="storm", at=NOW), LIMITS)
-    alerts.note(state, halted, at=NOW)
+    alerts.note(state, halted, NOW)
     assert [(fact.kind, fact.subject) for fact in journal.facts] == [
         (AlertKind.DESK_PAUSED, "council"),
         (AlertKind.TRADING, "halted by Ann: storm"),

@@ -78,6 +78,8 @@ class Stand:
             wiring.roster(SETTINGS, self.clock),
             engine=engine,
             state=None,
+            parts=(),
+            desk_states={},
             paper=self.paper,
             journal=self.journal,
             clock=self.clock,
