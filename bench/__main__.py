@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench import memory, orders, parts, replay, start_up
+from bench import memory, orders, parts, replay, risk, start_up, store
 from bench.figures import Plan
 from bench.process import PROJECT, BenchFailed
 
@@ -21,7 +21,9 @@ SECTIONS: Mapping[str, Callable[[Plan, Console], None]] = {
     "memory": memory.measure,
     "orders": orders.measure,
     "start-up": start_up.measure,
+    "risk": risk.measure,
     "parts": parts.measure,
+    "store": store.measure,
 }
 _NAMES = ", ".join(SECTIONS)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -40,6 +42,9 @@ def measure(
         ),
     ] = 500_000,
     runs: Annotated[int, typer.Option(min=1, help="Runs of everything, in turn.")] = 3,
+    full: Annotated[
+        bool, typer.Option(help="Fill the store section's database with five years, once.")
+    ] = False,
     cache: Annotated[
         Path, typer.Option(help="Where generated series are kept.", show_default="var/bench")
     ] = _CACHE,
@@ -56,7 +61,7 @@ def measure(
         )
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     console.print(_machine(), highlight=False, soft_wrap=True)
-    plan = Plan(bars=bars, runs=runs, cache=cache.absolute())
+    plan = Plan(bars=bars, runs=runs, full=full, cache=cache.absolute())
     try:
         for name in only or SECTIONS:
             SECTIONS[name](plan, console)

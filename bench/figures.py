@@ -12,6 +12,7 @@ class Plan:
 
     bars: int  # of the replay; the other sections say what they make of it
     runs: int
+    full: bool  # five years in the store
     cache: Path
 
 

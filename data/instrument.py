@@ -96,9 +96,12 @@ class Instrument:
     max_leverage: Decimal = Decimal(1)  # 1 is spot: nothing is borrowed, nothing sold short
 
     def __post_init__(self) -> None:
-        for name in ("tick", "lot", "min_quantity"):
-            if not getattr(self, name) > 0:
+        for name in ("tick", "lot", "min_quantity", "max_leverage"):
+            number = getattr(self, name)
+            if not (number.is_finite() and number > 0):
                 raise ValueError(f"{self.symbol}: {name} must be above 0")
+        if not (self.min_notional.is_finite() and self.min_notional >= 0):
+            raise ValueError(f"{self.symbol}: min_notional may not be below 0")
 
     @property
     def shortable(self) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from data.faults import Malformed
 from data.utc import require_utc
@@ -11,11 +12,19 @@ class MalformedNews(Malformed):
     """An item that cannot be placed in time, or says nothing."""
 
 
+class NewsStream(StrEnum):
+    """What an item is about; each stream has readers and a bound of its own (S3-4)."""
+
+    MICRO = "micro"  # a coin, a venue, a project
+    MACRO = "macro"  # rates, politics, the economy
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewsItem:
     """One headline: when its source says it was published, and when we first saw it.
 
-    Nobody may act on it before `known_at`: sources date items back, and edit them later.
+    Nobody may act on it before `known_at`: sources date items back, and edit them later. Whoever
+    sees it again, dated otherwise, keeps what it was at first.
 
     Raises:
         MalformedNews: title or source is empty.
@@ -23,8 +32,9 @@ class NewsItem:
     """
 
     source: str
+    stream: NewsStream
     title: str
-    url: str
+    url: str  # empty where there is none
     published_at: datetime
     first_seen_at: datetime
 
@@ -33,6 +43,11 @@ class NewsItem:
         require_utc(self.first_seen_at)
         if not self.title.strip() or not self.source.strip():
             raise MalformedNews(f"news of {self.published_at} from {self.source!r}: {self.title!r}")
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it the same item: source, URL and title."""
+        return self.source, self.url, self.title
 
     @property
     def known_at(self) -> datetime:

@@ -1,14 +1,16 @@
 """The sole input of every agent: one symbol at one moment, closed bars only; and how it is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from data.account import AccountState
 from data.bar import Bar, BarHistory, BarSeries, Resampler, Timeframe, seconds
 from data.faults import Corrupt, Malformed
+from data.funding import FundingRate
 from data.indicators import Indicator, IndicatorBank
 from data.instrument import Instrument
+from data.news import NewsItem
 from data.value import quick
 
 
@@ -33,6 +35,8 @@ class Snapshot:
     bar: Bar  # the newest closed bar of the deciding timeframe
     frames: Mapping[Timeframe, Frame]  # the deciding timeframe and those above it, as asked for
     account: AccountState
+    headlines: tuple[NewsItem, ...] = ()  # newest first
+    funding: FundingRate | None = None  # the newest that was told, settled or as it stood
 
     @property
     def primary(self) -> Frame:
@@ -168,12 +172,20 @@ class _Track:
         )
 
 
-def take_snapshot(history: MarketHistory, account: AccountState, *, taken_at: datetime) -> Snapshot:
-    """What is known of the market in `history` and of our book at `taken_at`.
+def take_snapshot(
+    history: MarketHistory,
+    account: AccountState,
+    *,
+    taken_at: datetime,
+    headlines: Sequence[NewsItem] = (),
+    funding: FundingRate | None = None,
+) -> Snapshot:
+    """What is known of the market in `history`, of our book and of the world at `taken_at`.
 
     Raises:
         NothingKnown: no bar of the deciding timeframe has closed.
-        LookAhead: a bar closed, or the account is dated, after `taken_at`.
+        LookAhead: a bar closed, the account is dated, a headline became known or the funding rate
+            was told after `taken_at`.
     """
     if history.bar is None:
         raise NothingKnown(f"{history.instrument.symbol}: no closed bar of {history.deciding}")
@@ -186,10 +198,27 @@ def take_snapshot(history: MarketHistory, account: AccountState, *, taken_at: da
             )
     if account.as_of > taken_at:
         raise LookAhead(f"account of {account.as_of}, snapshot of {taken_at}")
+    _require_seen(headlines, funding, taken_at)
     return Snapshot(
         instrument=history.instrument,
         taken_at=taken_at,
         bar=history.bar,
         frames=frames,
         account=account,
+        headlines=tuple(headlines),
+        funding=funding,
     )
+
+
+def _require_seen(
+    headlines: Sequence[NewsItem], funding: FundingRate | None, taken_at: datetime
+) -> None:
+    for item in headlines:
+        if item.known_at > taken_at:
+            raise LookAhead(
+                f"{item.source}: {item.title!r} known at {item.known_at}, snapshot of {taken_at}"
+            )
+    if funding is not None and funding.seen_at > taken_at:
+        raise LookAhead(
+            f"funding of {funding.symbol} told at {funding.seen_at}, snapshot of {taken_at}"
+        )

@@ -1,8 +1,10 @@
 """Anyone's trades, as a venue publishes them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 from data.faults import Malformed
 from data.instrument import Price, Quantity, Side, Symbol
@@ -40,3 +42,13 @@ class Trade:
                 raise MalformedTrade(f"{self.symbol} trade {self.trade_id}: {number}")
         if self.trade_id < 0:
             raise MalformedTrade(f"{self.symbol}: a trade's id is {self.trade_id}")
+
+
+def missing_ids(ids: Iterable[int]) -> list[tuple[int, int]]:
+    """Ranges of ids, both ends included, that lie between `ids` and are not among them.
+
+    Ascending; `ids` may come in any order, and more than once. Right only for a venue whose ids are
+    consecutive.
+    """
+    known = sorted(set(ids))
+    return [(before + 1, after - 1) for before, after in pairwise(known) if after - before > 1]

@@ -24,11 +24,10 @@ def alerts(state: RiskState, account: AccountState, limits: RiskLimits) -> tuple
 def _near(
     state: RiskState, account: AccountState, limits: RiskLimits, equity: Decimal
 ) -> Iterator[Objection]:
-    lost = (state.day.equity - equity) / state.day.equity
-    yield from _beyond("daily_loss", lost, limits.warn_daily_loss)
-    if state.peak_equity is not None:
-        fallen = (state.peak_equity - equity) / state.peak_equity
-        yield from _beyond("drawdown", fallen, limits.derisk_drawdown)
+    if (start := known(state.day.equity)) is not None:
+        yield from _beyond("daily_loss", (start - equity) / start, limits.warn_daily_loss)
+    if (peak := known(state.peak_equity)) is not None:
+        yield from _beyond("drawdown", (peak - equity) / peak, limits.derisk_drawdown)
     gross = sum((abs(p.notional) for p in account.positions.values()), _NOTHING) / equity
     yield from _beyond("exposure", gross, limits.warn_exposure)
     yield from _beyond("margin_use", gross / limits.margin_leverage, limits.warn_margin_use)

@@ -21,7 +21,7 @@ from decimal import (
 
 from data.account import AccountState
 from data.instrument import Quantity
-from risk.breaker import Marked, MarketSeen, RiskState, next_state
+from risk.breaker import MarketSeen, RiskState, marked, next_state
 from risk.case import Case, DeskAccount
 from risk.envelope import nearest_target, probe, stop_range
 from risk.intent import Direction, Envelope, OrderIntent
@@ -137,7 +137,7 @@ def judge(
 def _told(
     state: RiskState, account: AccountState, market: Market, limits: RiskLimits, now: datetime
 ) -> RiskState:
-    state = next_state(state, Marked(equity=account.equity, at=now), limits)
+    state = marked(state, account.equity, now, limits)
     if market.mean_atr is None and market.move is None:
         return state
     seen = MarketSeen(

@@ -136,7 +136,7 @@ def next_state(state: RiskState, event: RiskEvent, limits: RiskLimits) -> RiskSt
     """
     match event:
         case Marked():
-            return _after_mark(state, event, limits)
+            return marked(state, event.equity, event.at, limits)
         case ClosedTrade():
             return _after_trade(state, event, limits)
         case OrderPlaced():
@@ -184,74 +184,93 @@ class MarkWatch:
             and at.date() == self._day
         ):
             return state
-        return next_state(state, Marked(equity=equity, at=at), self._limits)
+        return marked(state, equity, at, self._limits)
 
     def _learn(self, state: RiskState) -> None:
         self._state, self._day = state, state.day.date
         self._floor = self._ceiling = Decimal(0)
-        limits, peak, top = self._limits, state.peak_equity, state.day_peak
-        if state.trading is not TradingState.ACTIVE or peak is None or top is None:
-            return
-        floors = [
-            state.day.equity * (1 - limits.max_daily_loss),
-            state.week.equity * (1 - limits.max_weekly_loss),
-            state.month.equity * (1 - limits.max_monthly_loss),
-            peak * (1 - limits.max_drawdown),
+        limits = self._limits
+        starts = [
+            (state.day.equity, limits.max_daily_loss),
+            (state.week.equity, limits.max_weekly_loss),
+            (state.month.equity, limits.max_monthly_loss),
         ]
-        self._ceiling = peak
+        tops = [(state.peak_equity, limits.max_drawdown)]
         if limits.max_day_drawdown < 1:
-            floors.append(top * (1 - limits.max_day_drawdown))
-            self._ceiling = min(peak, top)
-        self._floor = max(floors)
+            tops.append((state.day_peak, limits.max_day_drawdown))
+        known = [(top, most) for top, most in tops if top is not None]
+        if (
+            state.trading is TradingState.ACTIVE
+            and len(known) == len(tops)
+            and all(start.is_finite() for start, _ in starts + known)
+        ):
+            self._floor = max(start * (1 - most) for start, most in starts + known)
+            self._ceiling = min(top for top, _ in known)
 
 
-def _after_mark(state: RiskState, event: Marked, limits: RiskLimits) -> RiskState:
-    equity = event.equity
+def marked(
+    state: RiskState, equity: Notional | None, at: datetime, limits: RiskLimits
+) -> RiskState:
+    """`next_state` after `Marked`."""
     if equity is None or not equity.is_finite():
-        return (
-            _settled(replace(state, equity_known=False), event.at) if state.equity_known else state
-        )
-    return _settled(_tripped(_anchored(state, equity, event.at, limits), equity, limits), event.at)
+        return _settled(replace(state, equity_known=False), at) if state.equity_known else state
+    return _settled(_tripped(_anchored(state, equity, at, limits), equity, limits), at)
 
 
 def _anchored(state: RiskState, equity: Notional, at: datetime, limits: RiskLimits) -> RiskState:
-    """A new day, week and month, and a new peak, start from `equity`."""
-    today = at.date()
-    top = state.day_peak
+    """A new day, week and month, and a new peak, start from `equity`; a peak above zero.
+
+    A peak that is no amount stays as it is, so that what reads it refuses.
+    """
+    today, top = at.date(), state.day_peak
     if today > state.day.date:
-        state, top = replace(state, day=Anchor(date=today, equity=equity)), None
-    if (monday := _monday(today)) > state.week.date:
-        state = replace(state, week=Anchor(date=monday, equity=equity))
-    if (first := today.replace(day=1)) > state.month.date:
-        state = replace(state, month=Anchor(date=first, equity=equity))
-    if state.peak_equity is None or equity > state.peak_equity:
-        state = replace(state, peak_equity=equity)
-    if limits.max_day_drawdown < 1 and (top is None or equity > top):
-        top = equity
-    if state.equity_known and top == state.day_peak:
+        state, top = _on_a_new_day(state, equity, today), None
+    peak = _higher(state.peak_equity, equity)
+    if peak is not state.peak_equity:
+        state = replace(state, peak_equity=peak)
+    if limits.max_day_drawdown < 1:
+        top = _higher(top, equity)
+    if state.equity_known and top is state.day_peak:
         return state
     return replace(state, equity_known=True, day_peak=top)
 
 
+def _on_a_new_day(state: RiskState, equity: Notional, today: date) -> RiskState:
+    """A week and a month begin with one of their days."""
+    state = replace(state, day=Anchor(date=today, equity=equity))
+    if (monday := _monday(today)) > state.week.date:
+        state = replace(state, week=Anchor(date=monday, equity=equity))
+    if (first := today.replace(day=1)) > state.month.date:
+        state = replace(state, month=Anchor(date=first, equity=equity))
+    return state
+
+
+def _higher(top: Notional | None, equity: Notional) -> Notional | None:
+    if top is None:
+        return equity if equity > 0 else None
+    return equity if top.is_finite() and 0 < top < equity else top
+
+
 def _tripped(state: RiskState, equity: Decimal, limits: RiskLimits) -> RiskState:
     """Every limit that `equity` has reached, at the limit included, takes effect."""
-    if equity <= state.day.equity * (1 - limits.max_daily_loss):
+    if _has_fallen(state.day.equity, equity, limits.max_daily_loss):
         state = _stopped_until(state, _midnight(state.day.date + _DAY), DAILY_LOSS)
-    if equity <= state.week.equity * (1 - limits.max_weekly_loss):
+    if _has_fallen(state.week.equity, equity, limits.max_weekly_loss):
         state = _stopped_until(state, _midnight(state.week.date + _WEEK), WEEKLY_LOSS)
         if state.weekly_reached != state.week.date:
             state = replace(state, weekly_reached=state.week.date)
-    if equity <= state.month.equity * (1 - limits.max_monthly_loss):
+    if _has_fallen(state.month.equity, equity, limits.max_monthly_loss):
         state = _stopped_until(state, _midnight(_next_month(state.month.date)), MONTHLY_LOSS)
-    if state.peak_equity is not None and equity <= state.peak_equity * (1 - limits.max_drawdown):
+    if _has_fallen(state.peak_equity, equity, limits.max_drawdown):
         state = _halted(state, DRAWDOWN)
     if limits.max_day_drawdown < 1 and _has_fallen(state.day_peak, equity, limits.max_day_drawdown):
         state = _halted(state, DAY_DRAWDOWN)
     return state
 
 
-def _has_fallen(top: Decimal | None, equity: Decimal, most: Decimal) -> bool:
-    return top is not None and equity <= top * (1 - most)
+def _has_fallen(start: Decimal | None, equity: Decimal, most: Decimal) -> bool:
+    """Whether from a start that can be read; of another one the rules say that it is unknown."""
+    return start is not None and start.is_finite() and equity <= start * (1 - most)
 
 
 def _after_market(state: RiskState, seen: MarketSeen, limits: RiskLimits) -> RiskState:

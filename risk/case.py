@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Generic, TypeVar, overload
 
-from data.account import AccountState
+from data.account import AccountState, InFlight
 from data.instrument import Quantity
 from risk.breaker import RiskState
 from risk.intent import OrderIntent
@@ -149,15 +149,18 @@ class Case:
         return (peak - self.equity) / peak if peak is not None else _ONE
 
     @_Reckoned
+    def entering(self) -> tuple[InFlight, ...]:
+        """The orders in flight that may still add to what is held."""
+        return tuple([order for order in self.account.in_flight if not order.reduce_only])
+
+    @_Reckoned
     def exposure(self) -> Decimal:
         """Gross notional held and in flight, in the account's currency."""
-        account = self.account
         total = _NOTHING
-        for position in account.positions.values():
+        for position in self.account.positions.values():
             total += abs(position.notional)
-        for order in account.in_flight:
-            if not order.reduce_only:
-                total += abs(order.notional)
+        for order in self.entering:
+            total += abs(order.notional)
         return total
 
     @_Reckoned
@@ -172,8 +175,8 @@ class Case:
     def pending(self) -> Quantity:
         """What entries in flight may still add to it, signed."""
         symbol, total = self.intent.symbol, _NOTHING
-        for order in self.account.in_flight:
-            if order.symbol == symbol and not order.reduce_only:
+        for order in self.entering:
+            if order.symbol == symbol:
                 total += order.quantity
         return Quantity(total)
 
@@ -229,8 +232,10 @@ class Case:
             return ()
         for overlay in self.market.overlays:
             trend = overlay.trend * self.sign
-            if overlay.timeframe not in limits.overlay_timeframes or not self._is_fresh(
-                overlay.updated_at, limits.overlay_max_age * overlay.timeframe.delta.total_seconds()
+            age = (self.now - overlay.updated_at) / overlay.timeframe.delta
+            if (
+                overlay.timeframe not in limits.overlay_timeframes
+                or not 0 <= age <= limits.overlay_max_age
             ):
                 continue
             if -math.inf < trend < -limits.overlay_threshold:
@@ -239,9 +244,6 @@ class Case:
             elif limits.overlay_threshold < trend < math.inf:
                 agreeing += 1
         return tuple(against) if limits.overlay_rule.vetoes(len(against), agreeing) else ()
-
-    def _is_fresh(self, updated_at: datetime, most: float) -> bool:
-        return 0 <= (self.now - updated_at).total_seconds() <= most
 
 
 def known(value: Decimal | None) -> Decimal | None:

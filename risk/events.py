@@ -5,6 +5,7 @@ from datetime import datetime
 
 from data.account import ClosedTrade
 from data.instrument import Notional, Symbol
+from data.value import quick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class OrderPlaced:
     at: datetime
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSeen:
     """How wild a market is; what is None, or not a number, is unknown and changes nothing."""

@@ -84,7 +84,7 @@ def open_positions(case: Case) -> Objection | None:
     """Not too many symbols at once, entries in flight and this one included."""
     account = case.account
     symbols = {symbol for symbol, position in account.positions.items() if position.quantity}
-    symbols |= {order.symbol for order in account.in_flight if not order.reduce_only}
+    symbols |= {order.symbol for order in case.entering}
     symbols.add(case.intent.symbol)
     count, most = len(symbols), case.limits.max_open_positions
     if count <= most:
@@ -94,10 +94,10 @@ def open_positions(case: Case) -> Objection | None:
 
 def positions_per_symbol(case: Case) -> Objection | None:
     """Not too many positions in one symbol: the one held, entries in flight and this one."""
-    account, symbol = case.account, case.intent.symbol
-    count = 2 if account.held(symbol) else 1
-    for order in account.in_flight:
-        count += order.symbol == symbol and not order.reduce_only
+    symbol = case.intent.symbol
+    count = 2 if case.account.held(symbol) else 1
+    for order in case.entering:
+        count += order.symbol == symbol
     most = case.limits.max_positions_per_symbol
     if count <= most:
         return None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from data.instrument import Quantity
+from data.value import quick
 
 _LEGIBLE = Context(prec=16)
 
@@ -43,6 +44,7 @@ class Referable:
 Finding = Objection | TooLarge | Adjustable | Referable
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
     """What made an order smaller from the start: `share`, in [0, 1], of the full size."""

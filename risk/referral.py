@@ -46,6 +46,8 @@ class Consent:
     def __post_init__(self) -> None:
         require_utc(self.at)
         require_utc(self.expires_at)
+        if not self.quantity.is_finite():
+            raise ValueError(f"{self.intent_id}: a consent to {self.quantity} is none")
 
     def covers(self, intent: OrderIntent, quantity: Quantity, now: datetime) -> bool:
         """Whether this consent lets `quantity` of `intent` pass at `now`."""

@@ -26,6 +26,7 @@ class Unreadable(StrEnum):
     REJECTS = "rejects"
     REJECTS_IF_ON = "rejects where the limit is on"
     NEUTRAL = "neutral"
+    NEUTRAL_IF_MISSING = "neutral where missing; where it is no number, rejects if the limit is on"
     STOPS_ENTRIES = "stops entries until it is known"
     COUNTS_AS_LOSS = "counts as a loss"
 
@@ -49,7 +50,7 @@ _USUAL: Mapping[str, Unreadable] = {
     "market.expected_move": Unreadable.REJECTS_IF_ON,
     "market.liquidation_price": Unreadable.REJECTS_IF_ON,
     "market.mean_atr": Unreadable.NEUTRAL,
-    "market.model_confidence": Unreadable.NEUTRAL,
+    "market.model_confidence": Unreadable.NEUTRAL_IF_MISSING,
     "market.move": Unreadable.NEUTRAL,
     "market.overlays": Unreadable.NEUTRAL,
     "market.price": Unreadable.REJECTS,

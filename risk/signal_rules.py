@@ -23,7 +23,8 @@ def confidence(case: Case) -> Objection | None:
 def low_conf_veto(case: Case) -> Objection | None:
     """While the learned model is unsure nobody enters, whoever's signal was chosen.
 
-    Where there is no such model, the intent's own confidence stands for it.
+    Where there is no such model, the intent's own confidence stands for it; one whose confidence
+    is no probability is unsure.
     """
     least, seen = case.limits.no_trade_below, case.market.model_confidence
     if least == 0:

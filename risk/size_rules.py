@@ -109,9 +109,8 @@ def correlated_exposure(case: Case) -> Finding | None:
         position = account.positions.get(symbol)
         if position is not None and position.quantity * sign * way > 0:
             taken += abs(position.notional)
-    for order in account.in_flight:
-        way = tied.get(order.symbol, 0)
-        if way and not order.reduce_only and order.quantity * sign * way > 0:
+    for order in case.entering:
+        if order.quantity * sign * tied.get(order.symbol, 0) > 0:
             taken += abs(order.notional)
     return _within("correlated_exposure", case, value, case.limits.max_correlated_exposure, taken)
 

@@ -58,9 +58,10 @@ def affordable_quantity(case: Case, made: tuple[Scale, ...]) -> Decimal:
 def scales(case: Case) -> tuple[Scale, ...]:
     """What makes an entry smaller than its full size; the guard's share is part of the signal's."""
     found = _plain_scales(case)
-    if (guard := guard_share(case, case.volatility_guard)) != 1:
+    guard = guard_share(case, case.volatility_guard)
+    if guard != 1:
         found.append(Scale(rule="volatility_guard", share=as_decimal(guard)))
-    if (signal := signal_share(case)) != 1:
+    if (signal := _signal(case, case.volatility_target, guard)) != 1:
         found.append(Scale(rule="signal", share=signal))
     return tuple(found)
 
@@ -77,7 +78,8 @@ def shadowed_scales(case: Case) -> tuple[Objection, ...]:
         guard = guard_share(case, limits.volatility_guard)
         tried.append(("volatility_guard", as_decimal(guard)))
     if "volatility_target" in shadow:
-        tried.append(("volatility_target", _signal(case, limits.volatility_target)))
+        guard = guard_share(case, case.volatility_guard)
+        tried.append(("volatility_target", _signal(case, limits.volatility_target, guard)))
     return tuple(
         Objection(rule=rule, observed="1", limit=plain(share), unit="of size")
         for rule, share in tried
@@ -88,10 +90,8 @@ def shadowed_scales(case: Case) -> tuple[Objection, ...]:
 def _plain_scales(case: Case) -> list[Scale]:
     """Every share of the full size that does not rest on how volatile the market is."""
     limits, state = case.limits, case.state
-    shares = [
-        ("tier", case.tier.size if case.tier is not None else _FLAT),
-        ("regime", case.regime.size),
-    ]
+    tier = case.tier
+    shares = [("tier", tier.size if tier is not None else _FLAT), ("regime", case.regime.size)]
     if case.drawdown >= limits.derisk_drawdown:
         shares.append(("derisk", limits.derisk_size))
     if case.streak is not None:
@@ -104,13 +104,11 @@ def _plain_scales(case: Case) -> list[Scale]:
     return [Scale(rule=rule, share=share) for rule, share in shares if share != 1]
 
 
-def signal_share(case: Case) -> Decimal:
-    """The position, in full sizes, that the signal makes in a market of this volatility."""
-    return _signal(case, case.volatility_target)
+def _signal(case: Case, target: float, guard: float) -> Decimal:
+    """The position, in full sizes, that the signal makes in a market of this volatility.
 
-
-def _signal(case: Case, target: float) -> Decimal:
-    """Zero where the signal is no share, or volatility unknown that it rests on."""
+    Zero where the signal is no share, or volatility unknown that it rests on.
+    """
     alpha, cap = case.intent.alpha, case.limits.volatility_cap
     if not 0 <= alpha <= 1:
         return _FLAT
@@ -119,8 +117,7 @@ def _signal(case: Case, target: float) -> Decimal:
     seen = readable(case.market.realised_volatility)
     if seen is None:
         return _FLAT
-    signal = alpha * guard_share(case, case.volatility_guard)
-    return as_decimal(targeted(signal, seen, target=target, cap=float(cap)))
+    return as_decimal(targeted(alpha * guard, seen, target=target, cap=float(cap)))
 
 
 def guard_share(case: Case, cap: float) -> float:

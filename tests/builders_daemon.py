@@ -46,6 +46,9 @@ T = TypeVar("T")
 
 # Two desks that trade by chance on every minute, and limits wide enough to let them.
 EAGER = """
+    [quality]
+    max_delay = "PT12H"
+
     [risk]
     max_price_age = "PT12H"
     min_stop_atr = 0.0

@@ -65,7 +65,7 @@ SPOILT = {
     "market.expected_move": (None, *NO_FLOAT),
     "market.liquidation_price": (None, *NO_NUMBER),
     "market.mean_atr": (None, *NO_FLOAT),
-    "market.model_confidence": (None,),
+    "market.model_confidence": (None, *NO_FLOAT),
     "market.move": (None, *NO_FLOAT),
     "market.overlays": (
         (),
@@ -78,9 +78,9 @@ SPOILT = {
     "market.realised_volatility": (None, *NO_FLOAT),
     "market.spread_bps": (None, *NO_FLOAT),
     "market.win_probability": (None, *NO_FLOAT),
-    "state.day_peak": (None,),
+    "state.day_peak": (None, *NO_NUMBER),
     "state.equity_known": (False,),
-    "state.peak_equity": (None,),
+    "state.peak_equity": (None, *NO_NUMBER),
     "trade.pnl": (None, *NO_NUMBER),
 }
 """By input: everything that it can be when it cannot be read."""
@@ -147,6 +147,14 @@ def neutral(info, name):
     assert all(judged(parts, limits).quantity == usual.quantity for parts in spoilt(name))
 
 
+def neutral_if_missing(info, name):
+    limits = with_its_limits_only(info)
+    for value, parts in zip(SPOILT[name], spoilt(name), strict=True):
+        assert isinstance(judged(parts, limits), ApprovedOrder if value is None else Rejection)
+    off = RiskLimits.model_validate(SECTION | OFF)
+    assert all(isinstance(judged(parts, off), ApprovedOrder) for parts in spoilt(name))
+
+
 def stops_entries(info, name):
     limits = with_its_limits_only(info)
     for value in SPOILT[name]:
@@ -168,6 +176,7 @@ HOW = {
     Unreadable.REJECTS: rejects,
     Unreadable.REJECTS_IF_ON: rejects_if_on,
     Unreadable.NEUTRAL: neutral,
+    Unreadable.NEUTRAL_IF_MISSING: neutral_if_missing,
     Unreadable.STOPS_ENTRIES: stops_entries,
     Unreadable.COUNTS_AS_LOSS: counts_as_loss,
 }

@@ -1,43 +1,39 @@
 """Recorded bars: files of comma-separated values, read as a stream and played back by a clock.
 
-A file is text or gzip, with the header `ts,open,high,low,close,volume` (`ts` in seconds) or
-`ts_ms,...` (milliseconds), where the time is the bar's open, in UTC. A row that cannot be a bar,
-stands twice or stands too late is left out and counted; bars that are not there are told as
+A file is text, gzip or in a zip, with the header `ts,open,high,low,close,volume` (`ts` in seconds)
+or `ts_ms,...` (milliseconds), or without one as Kraken's OHLCVT downloads are, whose seventh column
+is the number of trades. The time is the bar's open, in UTC. A row that cannot be a bar, stands
+twice or stands too late is left out and counted; bars that are not there are told as
 `FeedInterrupted`. Nothing is repaired, filled in or sorted.
 """
 
-import gzip
 import hashlib
 import heapq
-import io
 import itertools
 import re
-import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import TextIO
 
 from data.bar import Bar, MalformedBar, Timeframe
 from data.clock import Clock
 from data.faults import Malformed
 from data.feed import FeedInterrupted, MarketEvent
 from data.feeds.playback import known_at, play
+from data.feeds.text_file import count_lines, open_text
 from data.instrument import Price, Quantity, Symbol
 
 _MONDAY_SECONDS = 4 * 86_400  # 1970-01-05, a Monday: the grid on which weeks, and all below, open
-_GZIP_MAGIC = b"\x1f\x8b"
 _TIMES_PER_SECOND = {  # by header
     "ts,open,high,low,close,volume": 1,
     "ts_ms,open,high,low,close,volume": 1_000,
 }
 _LAYOUTS = " or ".join(_TIMES_PER_SECOND)
-_BUFFER = 1 << 17  # bytes of text unpacked at once
+_OHLCVT = re.compile(r"\d{9,11}(,[\d.eE+-]+){5},\d+\s*")  # a row, and so the first, of Kraken's
 _EXAMPLES = 20  # refused rows that a report keeps
 _NAME = re.compile(  # binance_spot_BTCUSDT_1m_20210420.csv.gz, BTC_USDT-1h.csv
     r"(?:^|[_-])(?P<base>[A-Z0-9]{2,12}?)[_-]?(?P<quote>USDT|USDC|USD|EUR|BTC|ETH)"
@@ -112,8 +108,8 @@ class BarReading:
     ) -> None:
         self._path = path
         self._tolerance = tolerance
-        with _open_text(path) as lines:
-            self._row = _Row(symbol, timeframe, _times_per_second(path, lines.readline()))
+        with open_text(path) as lines:
+            self._row, self._headings = _row_of(path, lines.readline(), symbol, timeframe)
         self._bars = 0
         self._refused: Counter[Defect] = Counter()
         self._examples: list[RowRefused] = []
@@ -125,6 +121,11 @@ class BarReading:
 
     def __iter__(self) -> Iterator[MarketEvent]:
         return self._events
+
+    @property
+    def rows(self) -> int:
+        """How many were read so far."""
+        return self._bars + self._refused.total()
 
     @property
     def report(self) -> ReadReport:
@@ -141,8 +142,9 @@ class BarReading:
 
     def _read(self) -> Iterator[MarketEvent]:
         bar_of, delta = self._row.bar, self._row.timeframe.delta
-        with _open_text(self._path) as lines:
-            for number, line in enumerate(itertools.islice(lines, 1, None), start=2):
+        first = self._headings
+        with open_text(self._path) as lines:
+            for number, line in enumerate(itertools.islice(lines, first, None), start=first + 1):
                 try:
                     bar = bar_of(line)
                 except (ValueError, InvalidOperation, OverflowError, MalformedBar) as error:
@@ -301,40 +303,43 @@ class _Row:
         return closed_at
 
 
-def _times_per_second(path: Path, header: str) -> int:
-    if not header:
-        raise Malformed(f"{path}: empty; its first line should be {_LAYOUTS}")
-    found = _TIMES_PER_SECOND.get(header.strip())
-    if found is None:
-        raise Malformed(
-            f"{path}:1: unknown header {header.strip()[:80]!r}; it should be {_LAYOUTS}"
+class _OhlcvtRow(_Row):
+    """How a line of Kraken's download becomes a bar."""
+
+    def bar(self, line: str) -> Bar:
+        time, open_, high, low, close, volume, trades = line.split(",")
+        return Bar(
+            symbol=self.symbol,
+            timeframe=self.timeframe,
+            closed_at=self._close_of(int(time)),
+            open=Price(Decimal(open_)),
+            high=Price(Decimal(high)),
+            low=Price(Decimal(low)),
+            close=Price(Decimal(close)),
+            volume=Quantity(Decimal(volume)),
+            trades=int(trades),
         )
-    return found
+
+
+def _row_of(path: Path, first: str, symbol: Symbol, timeframe: Timeframe) -> tuple[_Row, int]:
+    """How the lines of a file that begins so become bars, and how many lines to leave out first."""
+    if not first:
+        raise Malformed(f"{path}: empty; its first line should be {_LAYOUTS}")
+    if _OHLCVT.fullmatch(first):
+        return _OhlcvtRow(symbol, timeframe, times_per_second=1), 0
+    found = _TIMES_PER_SECOND.get(first.strip())
+    if found is None:
+        raise Malformed(f"{path}:1: unknown header {first.strip()[:80]!r}; it should be {_LAYOUTS}")
+    return _Row(symbol, timeframe, found), 1
 
 
 def count_rows(path: Path) -> int:
-    """How many lines follow the header.
+    """How many lines follow the header, if there is one.
 
     Raises:
-        Malformed: damaged compression.
+        Malformed: damaged packing.
         OSError: the file cannot be opened.
     """
-    with _open_text(path) as lines:
-        blocks = iter(lambda: lines.buffer.read(_BUFFER), b"")
-        return max(sum(block.count(b"\n") for block in blocks) - 1, 0)
-
-
-@contextmanager
-def _open_text(path: Path) -> Iterator[TextIO]:
-    """The lines of a text or gzip file; bytes that are no text come as U+FFFD, in no number."""
-    with path.open("rb") as file:
-        packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-        file.seek(0)
-        if path.suffix == ".gz" and not packed:
-            raise Malformed(f"{path}: not gzip, though named so; rename or download it again")
-        source = io.BufferedReader(gzip.GzipFile(fileobj=file), _BUFFER) if packed else file
-        try:
-            with io.TextIOWrapper(source, encoding="utf-8-sig", errors="replace") as lines:
-                yield lines
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise Malformed(f"{path}: damaged gzip ({error}); download it again") from error
+    with open_text(path) as lines:
+        headings = 0 if _OHLCVT.fullmatch(lines.readline()) else 1
+    return max(count_lines(path) - headings, 0)

@@ -1,4 +1,4 @@
-"""PostgreSQL and TimescaleDB through asyncpg: server, migrations, queries.
+"""PostgreSQL and TimescaleDB through asyncpg: server, migrations, stores, upkeep.
 
-Only `sextant` imports it.
+Only `sextant` and the collectors import it.
 """

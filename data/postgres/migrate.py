@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import asyncpg
@@ -19,8 +20,12 @@ _TABLE = """
         name text NOT NULL,
         checksum text NOT NULL,
         applied_at timestamptz NOT NULL DEFAULT now()
-    )
+    );
+    ALTER TABLE schema_migrations ADD COLUMN IF NOT EXISTS flavour text;
 """
+_RECORDED = "SELECT max(flavour) FROM schema_migrations"
+_LOADED = "SELECT current_setting('timescaledb.disable_load', true) IS NOT NULL"
+_LICENCE = "SELECT current_setting('timescaledb.license', true)"
 
 
 class SchemaMismatch(Corrupt):
@@ -31,9 +36,17 @@ class MigrationFailed(Corrupt):
     """A migration does not apply to this database."""
 
 
+class Flavour(StrEnum):
+    """What a database can do; what it was at first it stays, whatever is installed later."""
+
+    PLAIN = "plain"  # PostgreSQL by itself
+    APACHE = "apache"  # TimescaleDB without its own licence: hypertables, no aggregates
+    TIMESCALE = "timescale"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """One file `NNNN_name.sql`.
+    """One file `NNNN_name.sql`, or `NNNN_name.plain.apache.sql` for some flavours only.
 
     It runs in a transaction unless its first line is `-- no transaction`; then each statement, up
     to a `;` at the end of a line, runs by itself and must bear being run again.
@@ -41,6 +54,7 @@ class Migration:
 
     version: int
     name: str
+    flavours: frozenset[Flavour]
     sql: str
 
     @property
@@ -56,12 +70,24 @@ class Migration:
         return [part.strip() for part in self.sql.split(";\n") if part.strip()]
 
 
-def read_migrations(folder: Path) -> list[Migration]:
-    """The migrations of a folder in order of their numbers."""
-    return [
-        Migration(version=int(file.stem[:4]), name=file.stem[5:], sql=file.read_text())
-        for file in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
-    ]
+def read_migrations(folder: Path, flavour: Flavour) -> list[Migration]:
+    """The migrations of a folder for one flavour, in order of their numbers.
+
+    Raises:
+        ValueError: a file is for a flavour that there is not.
+    """
+    files = map(_read, sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql")))
+    return [migration for migration in files if flavour in migration.flavours]
+
+
+def _read(file: Path) -> Migration:
+    stem, *flavours = file.name.removesuffix(".sql").split(".")
+    return Migration(
+        version=int(stem[:4]),
+        name=stem[5:],
+        flavours=frozenset(map(Flavour, flavours or Flavour)),
+        sql=file.read_text(encoding="utf-8"),
+    )
 
 
 async def migrate(pool: Pool, folder: Path = MIGRATIONS) -> list[Migration]:
@@ -74,16 +100,35 @@ async def migrate(pool: Pool, folder: Path = MIGRATIONS) -> list[Migration]:
         MigrationFailed: a file does not apply; those before it are.
         StoreUnavailable: the database cannot be reached now.
     """
-    migrations = read_migrations(folder)
     with unavailable():
         async with pool.acquire() as connection:
             await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=_LONG)
             await connection.execute(_TABLE)
+            flavour = await flavour_of(connection)
             rows = await connection.fetch("SELECT * FROM schema_migrations ORDER BY version")
-            missing = _missing(migrations, rows)
+            missing = _missing(read_migrations(folder, flavour), rows)
             for migration in missing:
-                await _apply(connection, migration)
+                await _apply(connection, migration, flavour)
     return missing
+
+
+async def flavour_of(connection: "Connection | Pool") -> Flavour:
+    """The flavour on record, or else what the server offers; TimescaleDB is created if it can be.
+
+    Raises:
+        MigrationFailed: the server has TimescaleDB loaded, but does not let us create it.
+    """
+    recorded = await connection.fetchval(_RECORDED)
+    if recorded is not None:
+        return Flavour(recorded)
+    if not await connection.fetchval(_LOADED):  # to create it unloaded would end the session
+        return Flavour.PLAIN
+    try:
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    except asyncpg.PostgresError as error:
+        raise MigrationFailed(f"CREATE EXTENSION timescaledb: {error}") from error
+    licence = await connection.fetchval(_LICENCE)
+    return Flavour.TIMESCALE if licence == "timescale" else Flavour.APACHE
 
 
 def _missing(migrations: list[Migration], applied: list[asyncpg.Record]) -> list[Migration]:
@@ -98,27 +143,28 @@ def _missing(migrations: list[Migration], applied: list[asyncpg.Record]) -> list
     return migrations[len(applied) :]
 
 
-async def _apply(connection: Connection, migration: Migration) -> None:
+async def _apply(connection: Connection, migration: Migration, flavour: Flavour) -> None:
     try:
         with unavailable():
             if migration.in_transaction:
                 async with connection.transaction():
                     await connection.execute(migration.sql, timeout=_LONG)
-                    await _record(connection, migration)
+                    await _record(connection, migration, flavour)
             else:
                 for statement in migration.statements:
                     await connection.execute(statement, timeout=_LONG)
-                await _record(connection, migration)
+                await _record(connection, migration, flavour)
     except asyncpg.PostgresError as error:
         raise MigrationFailed(
             f"migration {migration.version:04} {migration.name}: {error}"
         ) from error
 
 
-async def _record(connection: Connection, migration: Migration) -> None:
+async def _record(connection: Connection, migration: Migration, flavour: Flavour) -> None:
     await connection.execute(
-        "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
+        "INSERT INTO schema_migrations (version, name, checksum, flavour) VALUES ($1, $2, $3, $4)",
         migration.version,
         migration.name,
         migration.checksum,
+        flavour if len(migration.flavours) < len(Flavour) else None,
     )

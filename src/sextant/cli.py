@@ -2,12 +2,16 @@
 
 import asyncio
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from data.collect.command import Since, Symbols, Until, With, utc
+from data.collect.gaps import Means
+from data.collect.venues import Exchange
 from data.faults import Fault
 from sextant.command import Command, NobodyThere, Verb, send
 from sextant.settings import Settings, load_settings
@@ -136,6 +140,39 @@ def audit(
 
 
 @app.command()
+def report(
+    config: Config = Path("config/paper.toml"),
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="A replay's journal.jsonl, written with --all-records, instead."),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="Count from this market time on, in UTC."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(help="Count what was before this time, in UTC."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Also write report.json and report.html there."),
+    ] = None,
+) -> None:
+    """Tell from the journal alone how it went, and what each risk rule was worth.
+
+    The daemon may be running; nothing is changed. Its restarts count as one run.
+    """
+    from sextant.report_command import Window, run_file_report, run_report
+
+    window, console = Window(since=utc(since), until=utc(until)), Console()
+    if journal is not None:
+        asyncio.run(run_file_report(journal, window, out=out, console=console))
+    else:
+        asyncio.run(run_report(_settings(config), window, out=out, console=console))
+
+
+@app.command()
 def check(config: Config = Path("config/paper.toml")) -> None:
     """Validate configuration and environment, and say in plain words what is wrong."""
     from sextant.check import inspect_environment
@@ -228,6 +265,89 @@ def approve(order: Waiting, by: By, why: Why, config: Config = Path("config/pape
 def deny(order: Waiting, by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
     """End an order that waits for consent."""
     _tell(_ordered(_settings(config), Command(verb=Verb.DENY, by=by, why=why, subject=order)))
+
+
+data_app = typer.Typer(no_args_is_help=True, help="The market's history: is it there, and whole?")
+app.add_typer(data_app, name="data")
+
+
+@data_app.command()
+def status(
+    config: Config = Path("config/paper.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show coverage, gaps, age and rows of all that is kept, by symbol and size of bars."""
+    from sextant.data_command import run_status
+
+    asyncio.run(run_status(_settings(config), as_json=as_json, console=Console()))
+
+
+@data_app.command("check")
+def check_data(
+    config: Config = Path("config/paper.toml"),
+    days: Annotated[int, typer.Option(min=1, help="So many days back from now.")] = 7,
+) -> None:
+    """Verify what is kept: complete day by day, in order, no jumps, not dead, not too old.
+
+    Says of everything that is wrong what to do, and then ends with exit code 1.
+    """
+    from sextant.data_command import run_check
+
+    console = Console(soft_wrap=True)
+    sound = asyncio.run(run_check(_settings(config), days=days, console=console))
+    raise typer.Exit(0 if sound else 1)
+
+
+@data_app.command()
+def fill(
+    exchange: Annotated[Exchange, typer.Option(help="Whose history.")] = Exchange.KRAKEN,
+    symbols: Symbols = [],  # noqa: B006 - typer wants a list, and makes its own
+    since: Since = None,
+    until: Until = None,
+    means: With = Means.TRADES,
+    config: Config = Path("config/paper.toml"),
+) -> None:
+    """Find what is missing of an exchange's history, and fill it; a second run changes nothing."""
+    from sextant.data_command import run_fill
+
+    work = run_fill(
+        _settings(config),
+        exchange,
+        symbols,
+        since=utc(since),
+        until=utc(until),
+        means=means,
+        console=Console(),
+    )
+    asyncio.run(work)
+
+
+@data_app.command("import")
+def import_history(
+    paths: Annotated[list[Path], typer.Argument(help="Files, zip archives or folders.")],
+    exchange: Annotated[str, typer.Option(help="Whose history it is.")] = "kraken",
+    symbols: Symbols = [],  # noqa: B006 - typer wants a list, and makes its own
+    max_bad: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of rows that a file may lose.")
+    ] = 0.01,
+    again: Annotated[
+        bool, typer.Option("--again", help="Import also what was imported before.")
+    ] = False,
+    config: Config = Path("config/paper.toml"),
+) -> None:
+    """Import downloaded history: Kraken's OHLCVT and trade archives, or bars with a header."""
+    from sextant.data_command import run_import
+
+    work = run_import(
+        _settings(config),
+        paths,
+        exchange=exchange,
+        symbols=symbols,
+        max_bad=max_bad,
+        again=again,
+        console=Console(soft_wrap=True),
+    )
+    asyncio.run(work)
 
 
 def _ordered(settings: Settings, command: Command) -> str:

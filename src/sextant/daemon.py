@@ -182,7 +182,7 @@ class Daemon:
         """Look after the stops every second, whether bars come or not."""
         while True:
             await _WALL.sleep(_WATCH_EVERY)
-            self._session.watch()
+            self._session.look_after()
 
     async def _keep_reconciled(self) -> None:
         """Hold our books against the venue's again: soon while they differ, else now and then."""

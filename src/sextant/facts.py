@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from data.bar import Bar
+from data.defect import Defect
 from data.feed import FeedInterrupted
 from data.instrument import Symbol
 from data.order_book import OrderBook
@@ -87,6 +88,15 @@ class FlawsSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DefectsSeen:
+    """What was wrong with a symbol's data from then on; empty: nothing any more."""
+
+    at: datetime
+    symbol: Symbol
+    defects: tuple[Defect, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commanded:
     """A running daemon obeys a person."""
 
@@ -138,6 +148,7 @@ TOPICS: Mapping[str, type] = {
     "book": BookSeen,
     "gap": GapSeen,
     "flaw": FlawsSeen,
+    "defect": DefectsSeen,
     "signals": Decision,
     "regeneration": Regeneration,
     "costs": ModelCosts,

@@ -1,6 +1,6 @@
 """One bar through the house: the road that rehearsal, replay and paper all take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,12 +9,14 @@ from agents.llm.budget import Budget
 from agents.strategy import Deliberation
 from data.bar import Bar
 from data.clock import Clock
+from data.defect import Defect
 from data.faults import Corrupt
 from data.feed import FeedInterrupted
 from data.funding import FundingRate
 from data.instrument import Symbol
+from data.market_watch import MarketWatch
 from data.order_book import OrderBook
-from data.quality import BarInspector, FlawKind
+from data.quality import FlawKind
 from data.regime import Regime
 from data.snapshot import Snapshot
 from data.trade import Trade
@@ -33,6 +35,7 @@ from sextant.facts import (
     BookSeen,
     DecisionFailed,
     DecisionSkipped,
+    DefectsSeen,
     FlawsSeen,
     GapSeen,
     ModelCosts,
@@ -57,7 +60,8 @@ class Session:
         book: Book,
         desks: Sequence[Desk],
         paper: PaperVenue | None,
-        inspectors: Mapping[Symbol, BarInspector],
+        watch: MarketWatch,
+        symbols: Sequence[Symbol],
         journal: OrderJournal,
         scorecard: Scorecard,
         clock: Clock,
@@ -69,13 +73,14 @@ class Session:
         self.scorecard = scorecard
         self.decisions: dict[tuple[str, Symbol], Decision] = {}  # the newest of each desk
         self._paper = paper
-        self._inspectors = inspectors
+        self.watch = watch
+        self.defects: dict[Symbol, tuple[Defect, ...]] = {}  # as last looked at
         self._journal = journal
         self._clock = clock
         self._keep_all = keep_all
         self._budget = budget
         self._spent = budget.spent
-        self._moves = {symbol: MoveWatch() for symbol in inspectors}
+        self._moves = {symbol: MoveWatch() for symbol in symbols}
         self._orders: dict[Symbol, OrderBook] = {}  # the newest order books
         self._shown: dict[Symbol, OrderBook] = {}  # those on record
         self.referrals = Referrals(journal)
@@ -91,7 +96,7 @@ class Session:
         self.book.engine.settle()
         if self._keep_all:
             self._journal.write(BarSeen(at=now, bar=bar))
-        flaws = self._inspectors[bar.symbol].inspect(bar)
+        flaws = self.watch.bar(bar, now=now)
         if flaws:
             self._journal.write(FlawsSeen(at=now, symbol=bar.symbol, flaws=flaws))
             if any(flaw.kind in _NOT_NEW for flaw in flaws):
@@ -123,9 +128,11 @@ class Session:
         if self.book.limits.spike_ratio:
             self.book.note(wildness(snapshot, at=now))
 
-    def watch(self) -> None:
-        """Look after the stops between two bars too: a feed may be silent when one is missing."""
+    def look_after(self) -> None:
+        """Look at the data and the stops between two bars too: a feed may be silent."""
         now = self._clock.now()
+        for symbol in self._moves:
+            self.unfit(symbol, now)
         if not self.book.is_guarded(now):
             self._journal.write(Watched(at=now))
             self.book.guard(now=now)
@@ -134,20 +141,39 @@ class Session:
         """Put a hole in the feed on record; keep the newest order book for the rules."""
         match event:
             case FeedInterrupted():
-                self._journal.write(GapSeen(at=self._clock.now(), gap=event))
+                now = self._clock.now()
+                self._journal.write(GapSeen(at=now, gap=event))
+                self.watch.interrupted(event, now=now)
                 self.scorecard.interruptions += 1
             case OrderBook():
                 self._orders[event.symbol] = event
+                self.watch.book(event)
             case Trade() | FundingRate():
                 pass  # no desk looks at these yet
+
+    def unfit(self, symbol: Symbol, now: datetime) -> str:
+        """Why nobody may decide on the data of `symbol` at `now`; empty if somebody may.
+
+        What is wrong goes on record as it begins and as it ends.
+        """
+        defects = self.watch.defects(symbol, now)
+        before = self.defects.get(symbol, ())
+        if [d.kind for d in defects] != [d.kind for d in before]:
+            self._journal.write(DefectsSeen(at=now, symbol=symbol, defects=defects))
+        self.defects[symbol] = defects
+        return "; ".join(map(defect_in_words, (d for d in defects if d.kind.blocks)))
 
     async def decide(self, desk: Desk, snapshot: Snapshot) -> None:
         """Have `desk` deliberate on `snapshot`, the rules judge it, and the engine take it on.
 
         An exception ends this decision with no order and an error on record; the desk goes on, and
         after several in a row the rules let it enter nothing for a time. `Corrupt` ends the
-        process.
+        process. On data that is not fit nobody decides.
         """
+        unfit = self.unfit(snapshot.instrument.symbol, self._clock.now())
+        if unfit:
+            self.skip(desk, snapshot, f"its data: {unfit}")
+            return
         try:
             deliberation = await desk.strategy.decide(snapshot)
             verdict = self.conclude(desk, snapshot, deliberation, now=self._clock.now())
@@ -285,6 +311,11 @@ class Session:
         self._journal.write(failed)
         self.book.note(ModelFailed(strategy_id=failed.strategy_id, at=failed.at))
         self.book.alerts.tell(AlertKind.ERROR, failed.strategy_id, failed.error, at=failed.at)
+
+
+def defect_in_words(defect: Defect) -> str:
+    """What is seen, and what is allowed."""
+    return f"{defect.kind}: {defect.observed:g} against {defect.limit:g}"
 
 
 def _said(error: Exception) -> str:

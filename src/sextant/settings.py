@@ -25,7 +25,10 @@ from agents.council.strategy import CouncilSettings
 from agents.llm.settings import SeatSettings
 from agents.prompts import BadPrompt, PromptLibrary
 from data.bar import Timeframe
+from data.collect.news import NewsSettings
+from data.defect import WatchLimits
 from data.faults import Refused
+from data.feeds.live import LiveFeedSettings
 from data.feeds.synthetic import ORIGIN
 from data.instrument import Instrument, Notional, Quantity, Symbol
 from data.quality import QualityLimits
@@ -151,9 +154,21 @@ class RecordedMarketSettings(_Market):
 
 
 class LiveMarketSettings(_Market):
-    """`[market]` with the source of a live exchange."""
+    """`[market]` with the source of a live exchange: S1-17's choice among adapters."""
 
-    source: Literal["kraken"]
+    source: Literal["kraken", "binanceusdm", "hyperliquid"]
+    testnet: bool = False
+    """Binance's; the others have none that serves market data."""
+    book_depth: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Levels of the order books that are followed; without it, none are."""
+    funding: bool = False
+    """Whether funding rates are followed and kept; of perpetuals only."""
+    keep_trades: bool = True
+    """Whether every trade is kept in the store."""
+    news: NewsSettings = NewsSettings()
+    feed: LiveFeedSettings = LiveFeedSettings()
+    urls: Mapping[str, Any] | None = None
+    """Addresses in place of the venue's own, as ccxt names them: of a local server."""
 
 
 MarketSettings = Annotated[
@@ -238,6 +253,7 @@ class Settings(Section):
     engine: EngineSettings
     protection: ProtectionSettings
     quality: QualityLimits
+    watch: WatchLimits
     evaluation: EvaluationSettings
     storage: StorageSettings
 

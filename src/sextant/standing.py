@@ -1,6 +1,7 @@
 """How an account stands by its journal, whether or not its daemon runs; nothing is written."""
 
 import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -33,22 +34,33 @@ class Standing:
 async def read_standing(settings: Settings) -> Standing | None:
     """What the journal says; None where it holds no risk state yet.
 
-    A daemon may write it meanwhile: nothing is locked. Where none runs, the embedded server runs
-    for as long as this takes; where there is no database yet, none is made.
-
     Raises:
         Fault: the database cannot be reached, or a record is none of ours.
     """
+    async with reading(settings) as pool:
+        return await standing_of(settings, pool) if pool is not None else None
+
+
+@contextlib.asynccontextmanager
+async def reading(settings: Settings) -> AsyncIterator["Pool | None"]:
+    """The account's database for reading; None where there is none yet, and none is made.
+
+    A daemon may write it meanwhile: nothing is locked. Where none runs, the embedded server runs
+    for as long as this takes.
+
+    Raises:
+        Fault: it cannot be reached.
+    """
     dsn, folder = secret(settings.storage.dsn_env), settings.state_folder / "postgres"
     if dsn is None and not (folder / "data").exists():
-        return None
+        yield None
+        return
     async with contextlib.AsyncExitStack() as stack:
         try:
             address = await stack.enter_async_context(database(dsn, folder))
         except FolderInUse:
             address = EmbeddedPostgres(folder).dsn  # a running daemon's server answers us too
-        pool = await stack.enter_async_context(await connect(address, size=2))
-        return await standing_of(settings, pool)
+        yield await stack.enter_async_context(await connect(address, size=2))
 
 
 async def standing_of(settings: Settings, pool: Pool) -> Standing | None:

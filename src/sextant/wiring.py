@@ -32,7 +32,7 @@ from data.bar import Bar, Timeframe
 from data.clock import Clock, SystemClock
 from data.faults import Refused
 from data.instrument import Notional
-from data.quality import BarInspector
+from data.market_watch import MarketWatch
 from data.snapshot import MarketHistory
 from execution.engine import Engine
 from execution.journal import OrderJournal
@@ -49,7 +49,7 @@ from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
 from sextant.facts import RunStarted
 from sextant.session import Session
-from sextant.settings import PROJECT, DeskSettings, Mode, Settings, secret
+from sextant.settings import PROJECT, DeskSettings, LiveMarketSettings, Mode, Settings, secret
 from sextant.subaccount import Subaccount
 
 
@@ -246,14 +246,26 @@ def session(
         book=book,
         desks=[_desk(desk, base, seats, engine, settings.risk) for desk in settings.desk],
         paper=paper,
-        inspectors={
-            symbol: BarInspector(symbol, base, settings.quality) for symbol in settings.instruments
-        },
+        watch=_market_watch(settings, clock),
+        symbols=tuple(settings.instruments),
         journal=journal,
         scorecard=card,
         clock=clock,
         keep_all=keep_all,
         budget=seats.budget,
+    )
+
+
+def _market_watch(settings: Settings, clock: Clock) -> MarketWatch:
+    """Who says whether the data is fit; books are expected where the market brings them."""
+    brings_books = isinstance(settings.market, LiveMarketSettings) and settings.market.book_depth
+    limits = settings.watch if brings_books else settings.watch.model_copy(update={"book": None})
+    return MarketWatch(
+        settings.instruments,
+        settings.market.timeframe,
+        quality=settings.quality,
+        limits=limits,
+        started_at=clock.now(),
     )
 
 

@@ -6,3 +6,9 @@ from tests.builders_postgres import (  # noqa: F401 - fixtures
     postgres_server,
     server_folder,
 )
+from tests.builders_stores import any_pool, kept_in  # noqa: F401 - fixtures
+from tests.builders_timescale import (  # noqa: F401 - fixtures
+    empty_timescale,
+    timescale_pool,
+    timescale_server,
+)

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from data.bar import Timeframe
 from data.instrument import Notional, Price, Quantity
+from data.regime import Regime
 from risk import approval, rules
 from risk.approval import ApprovedOrder, Rejection, Revision
 from risk.breaker import BreakerActed, TradingState, next_state
 from risk.breaker_orders import breaker_intents
 from risk.case import DeskAccount
-from risk.limits import SHADOWABLE
+from risk.limits import SHADOWABLE, RiskLimits
 from risk.market import Overlay
 from risk.referral import Referral, consent
 from risk.rulebook import BOOK, Kind, Unreadable
@@ -25,6 +26,7 @@ from risk.volatility import guard_scale, targeted
 from tests.builders_risk import (
     BTC,
     FULL,
+    FULL_CHANGES,
     INSTRUMENT,
     NOW,
     XRP,
@@ -249,6 +251,9 @@ def test_never_larger_with(change, situation):
     assert size(asked(WORSE[change](situation))) <= size(before)
 
 
+CORRELATIONS = FULL_CHANGES["correlations"]
+STREAK = {"losses": 1, "cool_down": "PT1H", "size": "0.1", "min_confidence": 0.9, "max_leverage": 1}
+CAUTIOUS = {"max_leverage": 1, "min_confidence": 0.85, "size": "0.1"}
 TIGHTER = [
     {"max_correlated_exposure": "0.1"},
     {"max_margin_use": "0.1"},
@@ -273,7 +278,63 @@ TIGHTER = [
     {"min_depth": "1000000"},
     {"min_correlation": "0.01"},
     {"drawdown_leverage": [{"drawdown": "0.01", "max_leverage": "0.1"}]},
+    {"allowed_symbols": [XRP]},
+    {"derisk_drawdown": "0.05", "derisk_size": "0.25"},
+    {"loss_streaks": [STREAK]},
+    {"max_drawdown": "0.1"},
+    {"max_open_positions": 2},
+    {"min_reward_risk": "4"},
+    {"min_stop_atr": 3.0},
+    {"min_stop_distance": "0.018"},
+    {"taker_fee": "0.01"},
+    {"tiers": [{"min_confidence": 0.8, "size": "0.5", "max_leverage": 2}]},
+    {"correlations": [{"first": BTC, "second": SOL, "correlation": "0.9"}, *CORRELATIONS]},
+    {"dynamic_floor_calibration": 0.01},
+    {"dynamic_floor_volatility": 0.01},
+    {"max_book_age": "PT0.000001S"},
+    {"max_daily_loss": "0.001"},
+    {"max_day_drawdown": "0.01"},
+    {"max_exposure": "0.3"},
+    {"max_leverage": "0.3"},
+    {"max_loss_streak": 1},
+    {"max_position": "0.05"},
+    {"max_positions_per_symbol": 1},
+    {"max_price_age": "PT0.000001S"},
+    {"max_risk_per_trade": "0.001"},
+    {"max_spread_bps": 1.0},
+    {"max_stop_distance": "0.018"},
+    {"max_stop_distance_of": {BTC: "0.018"}},
+    {"max_weekly_loss": "0.001"},
+    {"overlay_timeframes": ["15m", "1h", "4h"]},
+    {"refer_above": "0.01"},
+    {"refer_below": 0.85},
+    {"regimes": dict.fromkeys(Regime, CAUTIOUS)},
+    {"slippage": "0.005"},
+    {"spike_ratio": 0.1, "spike_size": "0.1"},
+    {"value_at_risk_sigmas": 10.0},
+    {"volatility_guard": 0.1, "volatility_guard_floor": 0.01},
 ]
+ELSEWHERE = {
+    "cool_down_after_loss",
+    "cool_down_after_move",
+    "cool_down_after_order",
+    "cool_down_after_rebalance",
+    "drawdown_closes",
+    "max_model_failures",
+    "model_failure_pause",
+    "overlay_max_age",  # which way it is tighter depends on what is read
+    "overlay_rule",
+    "overlay_size",  # zero, which vetoes, is the tightest
+    "referral_span",
+    "shadow",
+    "spike_span",
+    "trend_gate",  # on, which is the tightest
+    "warn_daily_loss",
+    "warn_exposure",
+    "warn_margin_use",
+    "weekly_cut",
+}
+"""Limits that make no single judgement tighter: of what the breaker does later, of what is said."""
 
 
 @pytest.mark.parametrize("change", TIGHTER, ids=lambda change: next(iter(change)))
@@ -282,6 +343,12 @@ TIGHTER = [
 def test_a_tighter_limit_never_gives_more(change, situation):
     tighter = asked(situation, limits=full_limits_with(**change))
     assert size(tighter) <= size(asked(situation))
+
+
+def test_every_limit_is_tightened_or_has_no_tighter_way():
+    tightened = {key for change in TIGHTER for key in change}
+    assert tightened | ELSEWHERE == set(RiskLimits.model_fields)
+    assert not tightened & ELSEWHERE
 
 
 FLOATS = {

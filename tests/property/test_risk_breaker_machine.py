@@ -4,6 +4,7 @@ The reference keeps the whole history and answers by reading it again, where the
 anchors; and it reckons in dates, where the breaker reckons in moments.
 """
 
+import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -12,7 +13,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from pydantic import TypeAdapter
 
 from data.account import ClosedTrade
 from data.instrument import Notional
@@ -26,17 +26,32 @@ from risk.breaker import (
     OrderPlaced,
     Rebalanced,
     Reset,
-    RiskState,
     TradingState,
     initial_state,
     next_state,
     trading_at,
 )
-from tests.builders_risk import BTC, NOW, XRP, a_trade, limits_with
+from risk.breaker_orders import breaker_intents
+from sextant.facts import codec
+from tests.builders_risk import (
+    BTC,
+    INSTRUMENT,
+    NOW,
+    XRP,
+    a_position,
+    a_trade,
+    an_account,
+    limits_with,
+)
 
-STORED = TypeAdapter(RiskState)
+JOURNAL = codec()
 LIMITS = limits_with(max_day_drawdown="0.12")
 MINUTE = timedelta(minutes=1)
+ACCOUNT = an_account("1000", a_position("2"))
+unknown = st.sampled_from((None, "NaN", "sNaN", "Infinity", "-Infinity")).map(
+    lambda text: text and Decimal(text)
+)
+unread = st.sampled_from((None, float("nan"), float("inf")))
 equities = st.sampled_from((1000, 950, 951, 900, 901, 810, 800, 1200, 1140, 700)).map(Decimal)
 
 
@@ -52,6 +67,7 @@ class Reference:
         self.failures = {}
         self.pauses = {}
         self.weekly = set()
+        self.cut = set()
         self.latched = None
         self.ends = []
         self.losses = 0
@@ -69,28 +85,29 @@ class Reference:
         return max((equity for at, equity in marks if at.date() == day), default=None)
 
     def mark(self, equity, at):
-        self.known = equity is not None
-        if equity is None:
+        self.known = equity is not None and equity.is_finite()
+        if not self.known:
             return
         self.marks.append((at, equity))
         self.peak = equity if self.peak is None else max(self.peak, equity)
         today = at.replace(hour=0, minute=0, second=0, microsecond=0)
         if fall(self.first_of(datetime.date), equity) >= Fraction(5, 100):
-            self.ends.append(today + timedelta(days=1))
+            self.ends.append((today + timedelta(days=1), "daily_loss_limit"))
         if fall(self.first_of(iso_week), equity) >= Fraction(10, 100):
-            self.ends.append(today + timedelta(days=8 - at.isoweekday()))
+            self.ends.append((today + timedelta(days=8 - at.isoweekday()), "weekly_loss_limit"))
             self.weekly.add(iso_week(at))
         if fall(self.first_of(month), equity) >= Fraction(15, 100):
-            self.ends.append((today.replace(day=1) + timedelta(days=32)).replace(day=1))
+            first = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+            self.ends.append((first, "monthly_loss_limit"))
         if fall(self.peak, equity) >= Fraction(20, 100):
-            self.latched = self.latched or "drawdown"
+            self.latched = self.latched or "drawdown_limit"
         if fall(self.day_peak(), equity) >= Fraction(12, 100):
-            self.latched = self.latched or "day"
+            self.latched = self.latched or "day_drawdown_limit"
 
     def see(self, symbol, atr, move, at):
-        if atr > 3:
+        if atr is not None and 3 < atr < math.inf:
             self.spikes.setdefault(symbol, []).append(at + timedelta(minutes=15))
-        if abs(move) > 0.03:
+        if move is not None and 0.03 < abs(move) < math.inf:
             self.cool(symbol, at + timedelta(minutes=10))
 
     def fail(self, desk, at):
@@ -105,17 +122,18 @@ class Reference:
         self.losses += 1
         self.cool(symbol, at + timedelta(minutes=10))
         if self.losses >= 3:
-            self.ends.append(at + timedelta(minutes=60 if self.losses >= 5 else 30))
+            span = timedelta(minutes=60 if self.losses >= 5 else 30)
+            self.ends.append((at + span, "loss_streak"))
         if self.losses >= 6:
-            self.latched = self.latched or "streak"
+            self.latched = self.latched or "loss_streak"
 
     def cool(self, symbol, until):
         self.cool_downs.setdefault(symbol, []).append(until)
 
     def reset(self):
-        if self.latched == "drawdown":
+        if self.latched == "drawdown_limit":
             self.peak = None
-        if self.latched == "day":
+        if self.latched == "day_drawdown_limit":
             self.day_peak_from = len(self.marks)
         if self.latched and self.losses >= 6:
             self.losses = 0
@@ -124,9 +142,24 @@ class Reference:
     def trading(self, now):
         if self.latched:
             return TradingState.HALTED
-        if not self.known or any(now < end for end in self.ends):
+        if not self.known or any(now < end for end, _ in self.ends):
             return TradingState.REDUCING
         return TradingState.ACTIVE
+
+    def reason(self, now):
+        """Why not, as of `now`: a person's to lift, unknown, or what ends last, the first of its
+        kind."""
+        if self.latched or not self.known:
+            return self.latched or "equity_unknown"
+        open_ends = [(end, why) for end, why in self.ends if now < end]
+        return max(open_ends, key=lambda e: e[0])[1] if open_ends else ""
+
+    def closes(self):
+        """What share of everything held is to be closed after the newest mark."""
+        if self.latched in ("drawdown_limit", "day_drawdown_limit"):
+            return 1
+        week = iso_week(self.marks[-1][0])
+        return Fraction(1, 2) if week in self.weekly - self.cut else 0
 
 
 def fall(start, equity):
@@ -158,7 +191,7 @@ class Breaker(RuleBasedStateMachine):
         if not isinstance(event, ClosedTrade | ModelFailed):
             assert next_state(self.state, event, LIMITS) is self.state
 
-    @rule(equity=equities | st.none(), minutes=st.sampled_from((0, 1, 15, 300)))
+    @rule(equity=equities | unknown, minutes=st.sampled_from((0, 1, 15, 300)))
     def mark(self, equity, minutes):
         self.now += minutes * MINUTE
         self.reference.mark(equity, self.now)
@@ -166,6 +199,27 @@ class Breaker(RuleBasedStateMachine):
         assert watched == next_state(self.state, Marked(equity=equity, at=self.now), LIMITS)
         assert (watched is self.state) == (watched == self.state)
         self.tell(Marked(equity=equity, at=self.now))
+        assert self.state.reason == self.reference.reason(self.now)
+        promised = self.reference.closes()
+        assert self.what_a_breaker_closes() == promised
+        if promised == Fraction(1, 2):
+            self.reference.cut.add(iso_week(self.now))
+
+    def what_a_breaker_closes(self):
+        """As a share of what is held, asked for and on record as the daemon does after a mark."""
+        orders = breaker_intents(
+            self.state,
+            ACCOUNT,
+            LIMITS,
+            instruments={BTC: INSTRUMENT},
+            closing=frozenset(),
+            now=self.now,
+        )
+        if orders is None:
+            return 0
+        self.tell(orders.acted)
+        (intent,) = orders.intents
+        return -Fraction(intent.quantity) / 2
 
     @rule(
         pnl=st.sampled_from(("-1", "-1", "-1", "0", "1", None)), symbol=st.sampled_from((BTC, XRP))
@@ -182,8 +236,8 @@ class Breaker(RuleBasedStateMachine):
 
     @rule(
         symbol=st.sampled_from((BTC, XRP)),
-        atr=st.sampled_from((1.0, 3.0, 3.01)),
-        move=st.sampled_from((0.0, 0.03, -0.031)),
+        atr=st.sampled_from((1.0, 3.0, 3.01)) | unread,
+        move=st.sampled_from((0.0, 0.03, -0.031)) | unread,
     )
     def see_the_market(self, symbol, atr, move):
         self.reference.see(symbol, atr, move, self.now)
@@ -206,7 +260,7 @@ class Breaker(RuleBasedStateMachine):
 
     @rule()
     def halt(self):
-        self.reference.latched = self.reference.latched or "person"
+        self.reference.latched = self.reference.latched or "halted by Ada: a test"
         self.tell(Halt(by="Ada", why="a test", at=self.now))
 
     @rule()
@@ -214,11 +268,13 @@ class Breaker(RuleBasedStateMachine):
         self.reference.reset()
         self.tell(Reset(by="Ada", why="a test", at=self.now))
 
-    @rule(hours=st.sampled_from((1, 13, 24, 100, 200, 800)))
+    @rule(hours=st.sampled_from((0, 1, 13, 24, 100, 200, 800)))
     def be_down_for_a_while(self, hours):
-        stored = STORED.dump_json(self.state)
+        topic, body = JOURNAL.encode(self.state)
         self.now += timedelta(hours=hours)
-        self.state = STORED.validate_json(stored)
+        state = JOURNAL.decode(topic, body)
+        assert state == self.state
+        self.state = state
 
     @rule()
     def wait_for_midnight(self):

@@ -33,7 +33,9 @@ def measured(tmp_path, monkeypatch):
         pytest.param(
             "start-up", 60, r"there \(warm\) +│ +\d", id="start-up", marks=pytest.mark.soak
         ),
-        pytest.param("parts", 200, r"judgements a second.* +│ +\d", id="parts"),
+        pytest.param("parts", 200, r"bar to snapshot.* +│ +\d", id="parts"),
+        pytest.param("risk", 200, r"judgement, every rule on +│ +\d", id="risk"),
+        pytest.param("store", 60, r"one bar put, p50: ms +│ +\d", id="store"),
     ],
 )
 def test_a_section_prints_its_figures(measured, section, bars, row):

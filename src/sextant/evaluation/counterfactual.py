@@ -1,32 +1,48 @@
-"""What each rule's vetoes were worth: the rejected entries, tracked as if they had been taken.
+"""What each rule's objections were worth: the entries in question, tracked as if taken.
 
-For every rule and symbol one imagined trade is open at a time, as there would be one position: a
-veto while it is open is counted and opens nothing. The trade enters at the open of the bar after
-the veto, leaves at its stop or target, or at the close of the bar at its horizon. Where a bar
-reaches both, the stop came first; a bar that opens beyond one leaves at its open.
+For every rule and symbol one imagined trade is open at a time, as there would be one position: an
+objection while it is open is counted and opens nothing. The trade enters at the open of the bar
+after the objection, leaves at its stop or target, or at the close of the bar at its horizon. Where
+a bar reaches both, the stop came first; a bar that opens beyond one leaves at its open.
+
+An entry that went through although a rule in shadow objected is tracked in the same way, whatever
+its real order came to: so the two can be held against each other (S1-126).
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
 
 from data.bar import Bar
 from data.instrument import Symbol
-from risk.approval import Rejection
 from risk.intent import OrderIntent, Purpose
+from risk.objection import Objection
+
+MANY = 5
+"""More vetoes than this on one day are many (S1-196)."""
 
 
 @dataclass(slots=True)
 class RuleWorth:
-    """How the entries that one rule stopped would have gone; in R, the distance to the stop."""
+    """How the entries that one rule objected to go; in R, the distance to the stop."""
 
     vetoes: int = 0  # entries that it objected to
+    alone: int = 0  # of which so many with no other objection: it alone stood in the way
     trades: int = 0  # of which so many were tracked to their end
     won: int = 0
-    total_r: float = 0.0  # after fees; below zero is loss that the rule spared
+    total_r: float = 0.0  # after fees; below zero is loss that the rule spares
+    days: Counter[date] = field(default_factory=Counter)  # its vetoes by UTC day
 
     @property
     def mean_r(self) -> float | None:
         """What a tracked trade came to on average."""
         return self.total_r / self.trades if self.trades else None
+
+    @property
+    def busy_days(self) -> int:
+        """On how many days it objected to many entries."""
+        return sum(count > MANY for count in self.days.values())
 
 
 @dataclass(slots=True)
@@ -41,7 +57,7 @@ class _Imagined:
 
 
 class Counterfactuals:
-    """The worth of every rule that has vetoed an entry with a stop."""
+    """The worth of every rule that has objected to an entry with a stop."""
 
     def __init__(self, *, horizon: int, fee: float) -> None:
         """`horizon` is in bars; `fee` is the taker's, as a share of notional."""
@@ -50,14 +66,17 @@ class Counterfactuals:
         self._open: dict[Symbol, dict[str, _Imagined]] = {}
         self.by_rule: dict[str, RuleWorth] = {}
 
-    def veto(self, rejection: Rejection) -> None:
-        """Take one veto; what only reduces a position is not imagined."""
-        intent = rejection.intent
+    def veto(self, intent: OrderIntent, objections: Sequence[Objection]) -> None:
+        """Take what was objected to `intent`; what only reduces a position is not imagined."""
         if intent.purpose is not Purpose.ENTRY or intent.stop is None or not intent.direction.sign:
             return
         going = self._open.setdefault(intent.symbol, {})
-        for rule in {objection.rule for objection in rejection.objections}:
-            self.by_rule.setdefault(rule, RuleWorth()).vetoes += 1
+        rules = dict.fromkeys(objection.rule for objection in objections)
+        for rule in rules:
+            worth = self.by_rule.setdefault(rule, RuleWorth())
+            worth.vetoes += 1
+            worth.alone += len(rules) == 1
+            worth.days[intent.decided_at.date()] += 1
             if rule not in going:
                 going[rule] = self._imagine(intent)
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
-from sextant.evaluation.summary import SeatSummary, Summary
+from sextant.evaluation.counterfactual import MANY
+from sextant.evaluation.summary import GateDay, RuleSummary, SeatSummary, Summary
 
 KINDS = ("long", "short", "close", "hold", "abstained")
 """What a ballot can be, in the order in which it is shown."""
+
+_BUSIEST = 10  # days that are shown
 
 
 def percent(share: float | None, places: int = 2) -> str:
@@ -64,7 +67,9 @@ def figures(summary: Summary) -> list[tuple[str, str]]:
         *_trading(summary),
         ("decisions", f"{summary.decisions:,}, {summary.failures:,} failed"),
         ("intents", f"{summary.intents:,}, {summary.vetoes:,} vetoes"),
+        *_second_looks(summary),
         ("objections by rule", objections(summary)),
+        (f"days of over {MANY} vetoes", _days(summary)),
     ]
 
 
@@ -127,10 +132,60 @@ def _daily(value: float | None) -> str:
     return "" if value is None else f"{value:,.2f} a day"
 
 
+def _second_looks(summary: Summary) -> list[tuple[str, str]]:
+    """What was asked again, and what a person was asked."""
+    rows = []
+    if summary.revisions:
+        again = f"{summary.asked_again:,} asked again, {summary.approved_again:,} then approved"
+        rows.append(("sent back", f"{summary.revisions:,}, {again}"))
+    if summary.referrals:
+        ends = (f"{count:,} {end}" for end, count in summary.referral_ends.items())
+        rows.append(("left to a person", _listed(f"{summary.referrals:,}", *ends)))
+    return rows
+
+
+def _days(summary: Summary) -> str:
+    busy, others = summary.busy_days, summary.other_days
+    if not busy.count:
+        return f"0 of {others.count:,}"
+    return (
+        f"{busy.count:,} of {busy.count + others.count:,}; mean return "
+        f"{percent(busy.mean_change)} on these, {percent(others.mean_change)} on the others"
+    )
+
+
+def busiest(summary: Summary) -> list[GateDay]:
+    """The days with the most vetoes, at most ten of them, the newest of equals first."""
+    vetoed = [day for day in summary.days if day.vetoes]
+    return sorted(vetoed, key=lambda day: (day.vetoes, day.date), reverse=True)[:_BUSIEST]
+
+
+def mode(rule: RuleSummary) -> str:
+    """Whether the rule stops entries, or is only tried."""
+    return "shadow" if rule.shadow else "acting"
+
+
+def in_r(value: float | None, places: int = 2) -> str:
+    """A result in R with its sign; empty where there is none."""
+    return "" if value is None else f"{value:+,.{places}f}"
+
+
+def of_intents(count: int, intents: int) -> str:
+    """A count as a share of the intents; empty where there were none."""
+    return percent(count / intents, 1) if intents else ""
+
+
 def _listed(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
 def objections(summary: Summary) -> str:
-    """How often each rule objected, the most frequent first."""
-    return _listed(*(f"{rule} {n:,}" for rule, n in summary.rejections.items())) or "none"
+    """How often each rule objected, and to what share of intents; the most frequent first."""
+    return (
+        _listed(*(_objected(rule, n, summary) for rule, n in summary.rejections.items())) or "none"
+    )
+
+
+def _objected(rule: str, count: int, summary: Summary) -> str:
+    share = of_intents(count, summary.intents)
+    return f"{rule} {count:,} ({share})" if share else f"{rule} {count:,}"

@@ -9,11 +9,16 @@ from data.bar import Bar
 from data.instrument import Side, Symbol
 from execution.fill import Fill
 from sextant.evaluation import axis
+from sextant.evaluation.counterfactual import MANY
 from sextant.evaluation.figures import (
     KINDS,
+    busiest,
     counted,
     equity_end,
     figures,
+    in_r,
+    mode,
+    of_intents,
     percent,
     period,
     ratio,
@@ -35,7 +40,7 @@ def page(summary: Summary, card: Scorecard) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "ratio": ratio}
+    environment.filters |= {"percent": percent, "ratio": ratio, "mode": mode, "in_r": in_r}
     span = (summary.first_bar, summary.last_bar)
     return environment.get_template("report.html.j2").render(
         summary=summary,
@@ -47,6 +52,9 @@ def page(summary: Summary, card: Scorecard) -> str:
         kinds=KINDS,
         seats=[(seat, share_bar(list(counted(seat).items()))) for seat in summary.seats],
         most_vetoes=max(summary.rejections.values(), default=1),
+        of_intents=of_intents,
+        busiest=busiest(summary),
+        many=MANY,
     )
 
 

@@ -1,5 +1,6 @@
 """The report of a run: a table for the terminal, and files beside each other in one folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -8,11 +9,15 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from sextant.evaluation.counterfactual import MANY
 from sextant.evaluation.figures import (
     KINDS,
+    busiest,
     counted,
     figures,
     filled_by,
+    in_r,
+    mode,
     percent,
     ratio,
     stand_in_notice,
@@ -52,53 +57,99 @@ def table(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [numbers]
     if summary.seats:
         parts.append(_seats(summary))
+    if summary.desks:
+        parts.append(_desks(summary))
     if summary.rules:
         parts.append(_rules(summary))
+    if any(day.vetoes for day in summary.days):
+        parts.append(_busiest(summary))
     if notice := stand_in_notice(summary.seats):
         parts.append(Text(notice, style="magenta"))
     return Group(*parts)
 
 
-def _seats(summary: Summary) -> Table:
-    """Shares of each seat's ballots, and how its scored votes did."""
-    names = ("long", "short", "close", "hold", "abst.", "right", "Brier")
-    seats = Table(
-        Column("seat", no_wrap=True),
-        Column("filled by", overflow="fold"),
-        *(Column(name, justify="right", no_wrap=True) for name in names),
-        title="Votes, as shares of each seat's ballots",
+def _plain(title: str, *columns: Column, numbers: Sequence[str]) -> Table:
+    """A table without lines: `columns`, and then one of figures for each name in `numbers`."""
+    return Table(
+        *columns,
+        *(Column(name, justify="right", no_wrap=True) for name in numbers),
+        title=title,
         title_justify="left",
         box=None,
         padding=(0, 1, 0, 0),
         pad_edge=False,
+    )
+
+
+def _seats(summary: Summary) -> Table:
+    """Shares of each seat's ballots, and how its scored votes did."""
+    seats = _plain(
+        "Votes, as shares of each seat's ballots",
+        Column("seat", no_wrap=True),
+        Column("filled by", overflow="fold"),
+        numbers=("long", "short", "close", "hold", "abst.", "right", "Brier"),
     )
     for seat in summary.seats:
         seats.add_row(*_seat_row(seat))
     return seats
 
 
+def _desks(summary: Summary) -> Table:
+    """What each desk decided, and what became of it."""
+    desks = _plain(
+        "Decisions by desk",
+        Column("desk", overflow="fold"),
+        numbers=("decisions", "intents", "approved", "vetoed", "sent back", "referred"),
+    )
+    for desk in summary.desks:
+        came = (desk.approved, desk.vetoed, desk.sent_back, desk.referred)
+        counts = (desk.decisions, desk.intents, *came)
+        desks.add_row(desk.strategy_id, *(f"{count:,}" for count in counts))
+    return desks
+
+
 def _rules(summary: Summary) -> Table:
-    """What the vetoed entries would have come to, rule by rule."""
-    names = ("vetoes", "tracked", "won", "mean R", "sum R")
-    rules = Table(
-        Column("rule", no_wrap=True),
-        *(Column(name, justify="right", no_wrap=True) for name in names),
-        title="Vetoed entries as if taken, in R after fees; below zero was spared",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
+    """What the entries that rules objected to would have come to, or came to."""
+    rules = _plain(
+        "The worth of each rule: entries it objected to, in R after fees",
+        Column("rule", overflow="fold"),
+        Column("", no_wrap=True),
+        numbers=("vetoes", "alone", "tracked", "won", "mean R", "sum R", f"days>{MANY}"),
     )
     for rule in summary.rules:
         rules.add_row(
             rule.rule,
+            mode(rule),
             f"{rule.vetoes:,}",
+            f"{rule.alone:,}",
             f"{rule.trades:,}",
             percent(rule.won, 0) if rule.won is not None else "",
-            f"{rule.mean_r:+.2f}" if rule.mean_r is not None else "",
-            f"{rule.total_r:+.1f}",
+            in_r(rule.mean_r),
+            in_r(rule.total_r, 1),
+            f"{rule.busy_days:,}",
         )
+    rules.caption = "Below zero is loss spared. In shadow they went through all the same."
+    rules.caption_justify = "left"
     return rules
+
+
+def _busiest(summary: Summary) -> Table:
+    """The days with the most vetoes, and how they went."""
+    days = _plain(
+        "The days with the most vetoes",
+        Column("day", no_wrap=True),
+        numbers=("vetoes", "intents", "return"),
+    )
+    days.add_column("objections", overflow="fold")
+    for day in busiest(summary):
+        days.add_row(
+            day.date.isoformat(),
+            f"{day.vetoes:,}",
+            f"{day.intents:,}",
+            percent(day.change) if day.change is not None else "",
+            ", ".join(f"{rule} {count:,}" for rule, count in day.rejections.items()),
+        )
+    return days
 
 
 def _seat_row(seat: SeatSummary) -> tuple[str | Text, ...]:

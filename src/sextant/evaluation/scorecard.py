@@ -1,20 +1,23 @@
 """Everything that is counted while bars go by."""
 
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from agents.strategy import Deliberation
+from agents.vote import Ballot
 from data.account import ClosedTrade
 from data.bar import Bar
-from data.instrument import Notional, Side, Symbol
+from data.instrument import Notional, Price, Side, Symbol
 from data.snapshot import Snapshot
 from execution.fill import Fill
 from risk.approval import Rejection
-from sextant.evaluation.counterfactual import Counterfactuals
+from risk.intent import OrderIntent
 from sextant.evaluation.equity import EquityCurve
 from sextant.evaluation.seats import SeatScores
 from sextant.evaluation.thinned import Thinned
+from sextant.evaluation.verdicts import Verdicts
 
 LISTED = 10_000
 """So many of the newest fills and closed trades are kept one by one; the journal has them all."""
@@ -25,7 +28,7 @@ class Scorecard:
 
     def __init__(self, *, horizon: int, hold_band: float, fee: float) -> None:
         """`horizon` is in bars of the market; `fee` is the taker's, as a share of notional."""
-        self.counterfactuals = Counterfactuals(horizon=horizon, fee=fee)
+        self.verdicts = Verdicts(horizon=horizon, fee=fee)
         self.equity = EquityCurve()
         self.seats = SeatScores(horizon=horizon, hold_band=hold_band)
         self.prices: dict[Symbol, Thinned[Bar]] = {}
@@ -36,11 +39,8 @@ class Scorecard:
         self.traded = 0.0  # notional of all fills, in the account's currency
         self.bars = 0
         self.decisions = 0
-        self.intents = 0
         self.interruptions = 0
         self.failures = 0
-        self.vetoes = 0
-        self.rejections: Counter[str] = Counter()  # by rule; one veto may name several
         self.trades = 0
         self.wins = 0
         self.losses = 0
@@ -57,17 +57,37 @@ class Scorecard:
             prices = self.prices.setdefault(bar.symbol, Thinned())
         prices.add(bar)
         self.seats.see(bar)
-        self.counterfactuals.see(bar)
+        self.verdicts.see(bar)
         if equity is not None:
             self.equity.mark(bar.closed_at, equity)
 
-    def count(self, snapshot: Snapshot, deliberation: Deliberation) -> None:
-        """Take one deliberation, whatever it came to."""
+    def decided(
+        self,
+        strategy_id: str | None,
+        symbol: Symbol,
+        price: Price,
+        ballots: Sequence[Ballot],
+        intent: OrderIntent | None,
+    ) -> None:
+        """Take one deliberation, whatever it came to; `price` is the close that it saw."""
         self.decisions += 1
-        self.intents += deliberation.intent is not None
-        if deliberation.ballots:
-            price = float(snapshot.bar.close)
-            self.seats.count(snapshot.instrument.symbol, price, deliberation.ballots)
+        self.verdicts.count(strategy_id, intent)
+        if ballots:
+            self.seats.count(symbol, float(price), ballots)
+
+    def count(self, snapshot: Snapshot, deliberation: Deliberation) -> None:
+        """The same of a desk that is not named."""
+        self.decided(
+            None,
+            snapshot.instrument.symbol,
+            snapshot.bar.close,
+            deliberation.ballots,
+            deliberation.intent,
+        )
+
+    def reject(self, rejection: Rejection) -> None:
+        """Take one veto."""
+        self.verdicts.reject(rejection)
 
     def fill(self, fill: Fill, rate: Decimal | None) -> None:
         """Take one of our fills; `rate` converts its quote currency into the account's."""
@@ -78,12 +98,6 @@ class Scorecard:
             self.unvalued += 1
         else:
             self.traded += float(fill.quantity * fill.price * rate)
-
-    def reject(self, rejection: Rejection) -> None:
-        """Take one veto, under every rule that objected."""
-        self.vetoes += 1
-        self.rejections.update(objection.rule for objection in rejection.objections)
-        self.counterfactuals.veto(rejection)
 
     def close(self, trade: ClosedTrade) -> None:
         """Take one position that is flat again."""
@@ -98,6 +112,16 @@ class Scorecard:
         self.profit += max(pnl, 0.0)
         self.loss += max(-pnl, 0.0)
         self.fees += float(trade.fees)
+
+    @property
+    def intents(self) -> int:
+        """Wishes of the desks."""
+        return self.verdicts.intents
+
+    @property
+    def vetoes(self) -> int:
+        """Of these, and of what protection and breakers ask for."""
+        return self.verdicts.vetoes
 
     @property
     def hit_rate(self) -> float | None:

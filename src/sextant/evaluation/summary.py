@@ -1,14 +1,17 @@
 """The record of a run as plain values, for tables, files and pages."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from sextant.evaluation.counterfactual import MANY, RuleWorth
 from sextant.evaluation.deciles import Decile
 from sextant.evaluation.performance import annual_return
 from sextant.evaluation.scorecard import Scorecard
 from sextant.evaluation.seats import SeatScore
+from sextant.evaluation.verdicts import Verdicts
 
 WORSE_BPS = (5, 10, 25)
 """By so many basis points every fill is made worse, to see what is left (S1-194)."""
@@ -41,14 +44,49 @@ class DecileSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSummary:
-    """What one rule's vetoes of entries were worth, had they been taken; in R, after fees."""
+    """What one rule's objections to entries were worth; in R, after fees."""
 
     rule: str
-    vetoes: int
+    shadow: bool  # it was only tried, and the entries went through
+    vetoes: int  # entries that it objected to
+    alone: int  # of which so many that no other rule objected to
     trades: int  # tracked to their end, one at a time for each symbol
     won: float | None  # share
     mean_r: float | None
     total_r: float
+    busy_days: int  # with more than MANY of its vetoes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskSummary:
+    """What one desk decided, and what became of its intents."""
+
+    strategy_id: str
+    decisions: int
+    intents: int
+    approved: int  # at once, when asked again, or with consent
+    sent_back: int
+    referred: int
+    vetoed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateDay:
+    """One UTC day: what was wished, what was vetoed, and how it went for the account."""
+
+    date: date
+    intents: int
+    vetoes: int
+    rejections: Mapping[str, int]  # by rule; one veto may name several
+    change: float | None  # of equity over the day, a fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayGroup:
+    """Days of one kind, and how they went for the account."""
+
+    count: int
+    mean_change: float | None  # of equity over the day, a fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +107,15 @@ class Summary:
     vetoes: int
     rejections: Mapping[str, int]  # by rule; one veto may name several
     rules: tuple[RuleSummary, ...]  # the dearest to us first
+    desks: tuple[DeskSummary, ...]
+    revisions: int
+    asked_again: int  # after a revision
+    approved_again: int
+    referrals: int
+    referral_ends: Mapping[str, int]  # how the wait ended
+    days: tuple[GateDay, ...]
+    busy_days: DayGroup  # with more than MANY vetoes (S1-196)
+    other_days: DayGroup
     buys: int
     sells: int
     trades: int
@@ -109,6 +156,8 @@ def summarise(
     curve = card.equity
     last, total = curve.last, curve.total_return
     days = _days(card)
+    verdicts = card.verdicts
+    gate = _gate_days(card)
     turnover = _share(card.traded, curve.first)
     return Summary(
         title=title,
@@ -120,11 +169,20 @@ def summarise(
         presence=card.presence,
         interruptions=card.interruptions,
         decisions=card.decisions,
-        intents=card.intents,
+        intents=verdicts.intents,
         failures=card.failures,
-        vetoes=card.vetoes,
-        rejections=dict(card.rejections.most_common()),
-        rules=_rules(card),
+        vetoes=verdicts.vetoes,
+        rejections=_most_first(verdicts.rejections),
+        rules=_rules(verdicts),
+        desks=_desks(verdicts),
+        revisions=verdicts.revisions,
+        asked_again=verdicts.asked_again,
+        approved_again=verdicts.approved_again,
+        referrals=verdicts.referrals,
+        referral_ends=_most_first(verdicts.referral_ends),
+        days=gate,
+        busy_days=_group([day for day in gate if day.vetoes > MANY]),
+        other_days=_group([day for day in gate if day.vetoes <= MANY]),
         buys=card.buys,
         sells=card.sells,
         trades=card.trades,
@@ -197,19 +255,66 @@ def _decile(cell: Decile) -> DecileSummary:
     )
 
 
-def _rules(card: Scorecard) -> tuple[RuleSummary, ...]:
-    """The rule that kept us from the most, first; the one that spared us the most, last."""
-    worths = sorted(
-        card.counterfactuals.by_rule.items(), key=lambda item: (-item[1].total_r, item[0])
-    )
+def _most_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _desks(verdicts: Verdicts) -> tuple[DeskSummary, ...]:
     return tuple(
-        RuleSummary(
-            rule=rule,
-            vetoes=worth.vetoes,
-            trades=worth.trades,
-            won=worth.won / worth.trades if worth.trades else None,
-            mean_r=worth.mean_r,
-            total_r=worth.total_r,
+        DeskSummary(
+            strategy_id=strategy_id,
+            decisions=desk.decisions,
+            intents=desk.intents,
+            approved=desk.approved,
+            sent_back=desk.sent_back,
+            referred=desk.referred,
+            vetoed=desk.vetoed,
         )
-        for rule, worth in worths
+        for strategy_id, desk in sorted(verdicts.desks.items())
+    )
+
+
+def _gate_days(card: Scorecard) -> tuple[GateDay, ...]:
+    """Every day that equity was marked or something was wished on, oldest first."""
+    changes = {day.date: day.change for day in card.equity.days}
+    counts = card.verdicts.days
+    return tuple(
+        GateDay(
+            date=on,
+            intents=counts[on].intents if on in counts else 0,
+            vetoes=counts[on].vetoes if on in counts else 0,
+            rejections=_most_first(counts[on].rejections) if on in counts else {},
+            change=changes.get(on),
+        )
+        for on in sorted(changes.keys() | counts.keys())
+    )
+
+
+def _group(days: Sequence[GateDay]) -> DayGroup:
+    known = [day.change for day in days if day.change is not None]
+    return DayGroup(count=len(days), mean_change=_share(sum(known), len(known)))
+
+
+def _rules(verdicts: Verdicts) -> tuple[RuleSummary, ...]:
+    """The rule that keeps us from the most, first; the one that spares us the most, last."""
+    both = ((False, verdicts.acting.by_rule), (True, verdicts.shadow.by_rule))
+    rules = (
+        _rule(rule, worth, shadow=shadow)
+        for shadow, worths in both
+        for rule, worth in worths.items()
+    )
+    return tuple(sorted(rules, key=lambda row: (-row.total_r, row.rule, row.shadow)))
+
+
+def _rule(rule: str, worth: RuleWorth, *, shadow: bool) -> RuleSummary:
+    return RuleSummary(
+        rule=rule,
+        shadow=shadow,
+        vetoes=worth.vetoes,
+        alone=worth.alone,
+        trades=worth.trades,
+        won=_share(worth.won, worth.trades),
+        mean_r=worth.mean_r,
+        total_r=worth.total_r,
+        busy_days=worth.busy_days,
     )

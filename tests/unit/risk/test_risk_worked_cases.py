@@ -1,7 +1,7 @@
 """The worked cases of REQUIREMENTS section 8 that concern risk, by number.
 
-Case 3 (no arm eligible), 4 (a cohort's least signal) and 8 (which bars an overlay uses) are the
-desk's and the snapshot's; 13 and 15 the daemon's.
+Cases 3 (no arm eligible) and 4 (a cohort's least signal) are an ensemble desk's, and there is none;
+of case 1 the floor stands here, the arms that it switches off do not. 13 and 15 are the daemon's.
 """
 
 from dataclasses import replace
@@ -9,11 +9,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from pydantic import TypeAdapter
 
 from data.bar import Timeframe
 from data.instrument import Notional, Quantity
 from data.regime import Regime
+from data.snapshot import MarketHistory, take_snapshot
 from risk.alerts import alerts
 from risk.approval import ApprovedOrder, Rejection, Revision
 from risk.breaker import (
@@ -24,7 +24,6 @@ from risk.breaker import (
     ModelFailed,
     Rebalanced,
     Reset,
-    RiskState,
     TradingState,
     next_state,
 )
@@ -34,6 +33,11 @@ from risk.intent import Direction, Purpose
 from risk.market import Overlay
 from risk.referral import Referral, ReferralExpired, consent, still_open
 from risk.volatility import guard_scale, targeted
+from sextant import sight
+from sextant.alerts import Alerts
+from sextant.facts import codec
+from tests import builders_market
+from tests.builders_market import at
 from tests.builders_risk import (
     BTC,
     INSTRUMENT,
@@ -123,6 +127,34 @@ def test_case_6_target_and_guard_together(seen, quantity, guard):
     assert said.get("volatility_guard") == guard
 
 
+@pytest.mark.req("S1-105", "S1-106")
+def test_case_8_at_14_35_the_rules_see_the_trends_of_14_30_and_14_00():
+    limits = limits_with(overlay_timeframes=["15m", "1h"])
+    history = MarketHistory(
+        builders_market.an_instrument(),
+        Timeframe.M5,
+        {Timeframe.M5: ()} | sight.frames(limits, Timeframe.M5),
+        capacity=sight.bars(limits),
+    )
+    for bar in builders_market.bars_between(at("00:00"), at("14:35")):
+        history.add(bar)
+    snapshot = take_snapshot(history, builders_market.an_account(at("14:35")), taken_at=at("14:35"))
+    market = sight.market_of(
+        snapshot,
+        an_entry(),
+        price=snapshot.bar.close,
+        priced_at=snapshot.bar.closed_at,
+        rate=Decimal(1),
+        regime=Regime.RANGING,
+        orders=None,
+        limits=limits,
+    )
+    assert {overlay.timeframe: overlay.updated_at for overlay in market.overlays} == {
+        Timeframe.M15: at("14:30"),
+        Timeframe.H1: at("14:00"),
+    }
+
+
 def hourly(trend, *, age=timedelta(0)):
     return a_market(
         regime=Regime.RANGING,
@@ -179,31 +211,48 @@ def test_against_the_hour_the_position_may_be_halved_instead():
     assert "overlay_trend" in {scale.rule for scale in halved.scales}
 
 
+class Told:
+    """What a person is told while one state follows another, and what a restart reads back."""
+
+    def __init__(self):
+        self.state, self.texts = a_state(), []
+        self._alerts, self._codec = Alerts(LIMITS, journal=self), codec()
+
+    def write(self, alert):
+        self.texts.append(alert.text)
+
+    def tell(self, event, at):
+        before, self.state = self.state, next_state(self.state, event, LIMITS)
+        self._alerts.note(before, self.state, at=at)
+
+    def restart(self):
+        topic, body = self._codec.encode(self.state)
+        self.state = self._codec.decode(topic, body)
+
+
 @pytest.mark.req("S0-25", "S1-97", "S1-98", "S1-99")
 def test_case_11_at_the_drawdown_limit_all_is_rejected_until_a_person_resets():
-    state = next_state(a_state(), marked("800"), LIMITS)
-    stored = TypeAdapter(RiskState).dump_json(state)
-    state = TypeAdapter(RiskState).validate_json(stored)  # a restart
+    told = Told()
+    told.tell(marked("800"), LATER)
     for days in (0, 1, 40, 400):
+        told.restart()
         now = LATER + timedelta(days=days)
-        verdict = judged(
-            an_entry(),
-            account=an_account("800"),
-            market=a_market(priced_at=now),
-            state=state,
-            now=now,
-        )
-        assert DRAWDOWN in rules_of(verdict)
-    now = LATER + timedelta(days=400)
-    state = next_state(state, Reset(by="Ada", why="looked", at=now), LIMITS)
-    verdict = judged(
+        told.tell(marked("800", now), now)
+        assert DRAWDOWN in rules_of(with_800(told.state, now))
+    assert told.texts == ["no entries until `sextant reset`: drawdown_limit"]
+    told.tell(Reset(by="Ada", why="looked", at=now), now)
+    assert isinstance(with_800(told.state, now), ApprovedOrder)
+    assert told.texts[1:] == ["entries are let in again"]
+
+
+def with_800(state, now):
+    return judged(
         an_entry(),
         account=an_account("800"),
         market=a_market(priced_at=now),
         state=state,
         now=now,
     )
-    assert isinstance(verdict, ApprovedOrder), verdict
 
 
 @pytest.mark.req("S1-98")
@@ -218,12 +267,17 @@ def test_the_kill_switch_also_measures_from_the_days_peak():
 
 
 @pytest.mark.req("S1-100")
-def test_case_12_six_losses_in_a_row_halt():
-    state = a_state()
+def test_case_12_six_losses_in_a_row_halt_and_are_told():
+    told = Told()
     for number in range(6):
-        assert state.trading is not TradingState.HALTED, number
-        state = next_state(state, a_trade("-1"), LIMITS)
-    assert (state.trading, state.reason) == (TradingState.HALTED, "loss_streak")
+        assert told.state.trading is not TradingState.HALTED, number
+        told.tell(a_trade("-1"), NOW)
+    assert (told.state.trading, told.state.reason) == (TradingState.HALTED, "loss_streak")
+    assert isinstance(judged(an_entry(), state=told.state), Rejection)
+    assert told.texts == [
+        "no entries until 2025-03-05 12:30: loss_streak",
+        "no entries until `sextant reset`: loss_streak",
+    ]
 
 
 @pytest.mark.req("S0-22", "S0-23", "S0-24", "S0-25", "S0-26")
@@ -267,7 +321,7 @@ def test_case_21_the_same_input_gives_the_same_verdict_byte_for_byte():
 ASKS = limits_with(refer_above="0.1", refer_below=0.7)
 
 
-@pytest.mark.req("S3-45")
+@pytest.mark.req("S2-48", "S3-45")
 @pytest.mark.parametrize(
     ("intent", "why"),
     [
@@ -287,6 +341,7 @@ def test_case_26_what_is_large_or_unsure_waits_and_ends_safely(intent, why):
         consent(referral, by="Ada", why="late", now=referral.expires_at)
 
 
+@pytest.mark.req("S2-48")
 def test_case_26_a_consent_means_judging_again():
     referral = judged(an_entry(), limits=ASKS)
     yes = consent(referral, by="Ada", why="looked", now=NOW)

@@ -1,5 +1,6 @@
 """A rejected entry, tracked as if it had been taken."""
 
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from data.bar import Bar, Timeframe
 from data.instrument import Price, Quantity
 from risk.intent import Direction, Purpose
-from sextant.evaluation.counterfactual import Counterfactuals
-from tests.builders_evaluation import BTC, START, a_veto
+from sextant.evaluation.counterfactual import MANY, Counterfactuals, RuleWorth
+from tests.builders_evaluation import BTC, DAY, START, a_veto
 
 
 def a_bar(prices, minute):
@@ -28,9 +29,15 @@ def a_bar(prices, minute):
     )
 
 
+def object_to(tracked, *rules, **veto):
+    """One entry that these rules object to."""
+    rejection = a_veto(*rules, **veto)
+    tracked.veto(rejection.intent, rejection.objections)
+
+
 def worth_after(*bars, horizon=5, fee=0.0, **veto):
     tracked = Counterfactuals(horizon=horizon, fee=fee)
-    tracked.veto(a_veto("confidence", **veto))
+    object_to(tracked, "confidence", **veto)
     for minute, prices in enumerate(bars, 1):
         tracked.see(a_bar(prices, minute))
     return tracked.by_rule["confidence"]
@@ -79,13 +86,13 @@ def test_what_opens_beyond_its_stop_could_not_have_been_entered():
 )
 def test_only_entries_with_a_stop_are_imagined(veto):
     tracked = Counterfactuals(horizon=5, fee=0.0)
-    tracked.veto(a_veto("confidence", **veto))
+    object_to(tracked, "confidence", **veto)
     assert not tracked.by_rule
 
 
 def test_every_rule_that_objected_is_judged_by_the_trade():
     tracked = Counterfactuals(horizon=5, fee=0.0)
-    tracked.veto(a_veto("confidence", "cool_down"))
+    object_to(tracked, "confidence", "cool_down")
     tracked.see(a_bar("100 111 99 108", 1))
     assert {rule: worth.total_r for rule, worth in tracked.by_rule.items()} == {
         "confidence": pytest.approx(2.0),
@@ -96,11 +103,47 @@ def test_every_rule_that_objected_is_judged_by_the_trade():
 def test_one_trade_at_a_time_as_with_a_position():
     tracked = Counterfactuals(horizon=5, fee=0.0)
     for minute in range(1, 4):
-        tracked.veto(a_veto("confidence"))
+        object_to(tracked, "confidence")
         tracked.see(a_bar("100 101 99 100", minute))
     tracked.see(a_bar("100 111 99 108", 4))
     worth = tracked.by_rule["confidence"]
     assert (worth.vetoes, worth.trades) == (3, 1)
+
+
+@pytest.mark.req("S1-222")
+@pytest.mark.parametrize(
+    ("vetoes", "alone"),
+    [
+        pytest.param([("trend",)], {"trend": 1}, id="one rule"),
+        pytest.param([("trend", "kelly")], {"trend": 0, "kelly": 0}, id="two rules"),
+        pytest.param([("trend", "trend")], {"trend": 1}, id="one rule, two objections"),
+        pytest.param(
+            [("trend",), ("trend", "kelly"), ("trend",)],
+            {"trend": 2, "kelly": 0},
+            id="now and then",
+        ),
+    ],
+)
+def test_a_rule_stands_alone_where_no_other_objects(vetoes, alone):
+    tracked = Counterfactuals(horizon=5, fee=0.0)
+    for rules in vetoes:
+        object_to(tracked, *rules)
+    assert {rule: worth.alone for rule, worth in tracked.by_rule.items()} == alone
+
+
+@pytest.mark.req("S1-196")
+@pytest.mark.parametrize(
+    ("by_day", "busy"),
+    [
+        pytest.param([], 0, id="none"),
+        pytest.param([MANY], 0, id="as many as are acceptable"),
+        pytest.param([MANY + 1], 1, id="one more"),
+        pytest.param([MANY + 1, 1, MANY + 3], 2, id="two days of three"),
+    ],
+)
+def test_days_with_many_vetoes_of_a_rule(by_day, busy):
+    worth = RuleWorth(days=Counter({START.date() + i * DAY: n for i, n in enumerate(by_day)}))
+    assert worth.busy_days == busy
 
 
 @given(
@@ -112,7 +155,7 @@ def test_nothing_is_lost_and_no_loss_is_beyond_the_gap(shapes, horizon):
     tracked = Counterfactuals(horizon=horizon, fee=0.0)
     last = 100.0
     for minute, (close, up, down, _) in enumerate(shapes, 1):
-        tracked.veto(a_veto("rule", stop="60", target=None))
+        object_to(tracked, "rule", stop="60", target=None)
         high, low = max(last, close) + up, min(last, close) - down
         prices = " ".join(f"{max(p, 1):.4f}" for p in (last, high, low, close))
         tracked.see(a_bar(prices, minute))

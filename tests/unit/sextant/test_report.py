@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from html.parser import HTMLParser
 from io import StringIO
@@ -12,17 +13,21 @@ import pytest
 from rich.console import Console
 
 from data.instrument import Side
-from sextant.evaluation.figures import figures, filled_by, stand_in_notice
+from sextant.evaluation.figures import busiest, figures, filled_by, stand_in_notice
 from sextant.evaluation.report import table, write_report
-from sextant.evaluation.summary import SeatSummary
+from sextant.evaluation.summary import (
+    DayGroup,
+    DeskSummary,
+    GateDay,
+    RuleSummary,
+    SeatSummary,
+)
 from tests.builders_evaluation import (
     BTC,
     a_bar,
-    a_deliberation,
     a_fill,
     a_replay,
     a_scorecard,
-    a_sighting,
     a_summary,
     a_trade,
     a_vote,
@@ -134,11 +139,116 @@ def test_risk_is_told_before_return():
             "leverage 2,000, drawdown 1",
             id="objections",
         ),
+        pytest.param(
+            {"rejections": {"leverage": 3}, "intents": 4},
+            "objections by rule",
+            "leverage 3 (75.0%)",
+            id="objections as a share of intents",
+        ),
+        pytest.param(
+            {"revisions": 1_200, "asked_again": 9, "approved_again": 5},
+            "sent back",
+            "1,200, 9 asked again, 5 then approved",
+            id="revisions",
+        ),
+        pytest.param(
+            {"referrals": 3, "referral_ends": {"consented": 2, "expired": 1}},
+            "left to a person",
+            "3, 2 consented, 1 expired",
+            id="referrals",
+        ),
+        pytest.param(
+            {
+                "busy_days": DayGroup(count=2, mean_change=-0.01),
+                "other_days": DayGroup(count=8, mean_change=0.001),
+            },
+            "days of over 5 vetoes",
+            "2 of 10; mean return -1.00% on these, 0.10% on the others",
+            id="days with many vetoes",
+        ),
+        pytest.param(
+            {"other_days": DayGroup(count=8, mean_change=0.001)},
+            "days of over 5 vetoes",
+            "0 of 8",
+            id="no day with many vetoes",
+        ),
     ],
 )
 def test_a_figure_in_words(change, name, value):
     summary = replace(a_summary(a_scorecard()), **change)
     assert dict(figures(summary))[name] == value
+
+
+@pytest.mark.parametrize("name", ["sent back", "left to a person"])
+def test_what_never_happened_is_not_told(name):
+    assert name not in dict(figures(a_summary(a_scorecard())))
+
+
+def a_rule(rule="correlated_exposure", *, shadow=False, total_r=-1_234.56):
+    return RuleSummary(
+        rule=rule,
+        shadow=shadow,
+        vetoes=123_456,
+        alone=99_999,
+        trades=12_345,
+        won=0.25,
+        mean_r=-0.1,
+        total_r=total_r,
+        busy_days=365,
+    )
+
+
+GATE = {
+    "rules": (a_rule(shadow=True), a_rule("desk.monthly_loss_limit")),
+    "desks": (
+        DeskSummary(
+            strategy_id="a-desk-with-a-long-name",
+            decisions=1_000_000,
+            intents=200_000,
+            approved=100_000,
+            sent_back=1_001,
+            referred=1_002,
+            vetoed=99_000,
+        ),
+    ),
+    "days": tuple(
+        GateDay(
+            date=date(2026, 1, day),
+            intents=1_000,
+            vetoes=day,
+            rejections={"round_trip_cost": day, "trend": 1},
+            change=-0.0123,
+        )
+        for day in range(1, 21)
+    ),
+}
+
+
+@pytest.mark.req("S1-196", "S1-222", "S1-126")
+def test_the_worth_of_each_rule_fits_into_eighty_columns():
+    text = in_a_terminal(replace(a_summary(a_scorecard()), **GATE))
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    rows = [line.split() for line in text.splitlines()]
+    numbers = ["123,456", "99,999", "12,345", "25%", "-0.10", "-1,234.6", "365"]
+    assert ["correlated_exposure", "shadow", *numbers] in rows
+    assert ["desk.monthly_loss_limit", "acting", *numbers] in rows
+
+
+def test_the_days_with_the_most_vetoes_come_first():
+    days = [day.date.day for day in busiest(replace(a_summary(a_scorecard()), **GATE))]
+    assert days == list(range(20, 10, -1))
+
+
+@pytest.mark.req("S1-196", "S1-222", "S1-126")
+def test_the_page_shows_what_came_to_the_gate(tmp_path):
+    summary = replace(a_summary(a_scorecard()), **GATE)
+    text = " ".join(
+        Page(write_report(tmp_path, summary, a_scorecard())[1].read_text()).text.split()
+    )
+    assert "correlated_exposure shadow 123,456 99,999 12,345 25% -0.10 -1,234.6 365" in text
+    assert "a-desk-with-a-long-name 1,000,000 200,000 100,000 99,000 1,001 1,002" in text
+    assert "2026-01-20 20 1,000 -1.23% round_trip_cost 20, trend 1" in text
 
 
 class Page(HTMLParser):
@@ -151,6 +261,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.text += " "
         self.links += [value for name, value in attributes if name in {"src", "href"}]
 
     def handle_data(self, data):
@@ -228,7 +339,7 @@ def test_the_page_tells_confidence_from_luck(tmp_path):
     for index, close in enumerate(["100", "101", "100"]):
         card.see(a_bar(index, close), Decimal(1000))
         sure, unsure = a_vote(confidence=0.85), a_vote(confidence=0.55, voter="grok")
-        card.count(a_sighting(a_bar(index, close)), a_deliberation(sure, unsure))
+        card.decided("desk", BTC, Decimal(close), (sure, unsure), None)
     page = Page(write_report(tmp_path, a_summary(card), card)[1].read_text())
     assert [cell.low for cell in a_summary(card).deciles] == [0.5, 0.8]
     assert "0.8 to 0.9" in page.text

@@ -1,21 +1,22 @@
 """What is counted while bars go by, and what the summary makes of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from data.instrument import Side
+from risk.intent import Direction, Purpose
+from sextant.evaluation.counterfactual import MANY
 from sextant.evaluation.scorecard import LISTED
 from tests.builders_evaluation import (
     BTC,
     START,
     XRP,
     a_bar,
-    a_deliberation,
     a_fill,
     a_scorecard,
-    a_sighting,
     a_summary,
     a_trade,
     a_veto,
@@ -87,21 +88,110 @@ def test_lists_of_fills_and_trades_are_bounded():
 
 def test_a_veto_counts_under_every_rule_that_objected():
     card = a_scorecard()
-    card.reject(a_veto("drawdown", "leverage"))
-    card.reject(a_veto("drawdown"))
+    card.verdicts.reject(a_veto("drawdown", "leverage"))
+    card.verdicts.reject(a_veto("drawdown"))
     summary = a_summary(card)
     assert summary.vetoes == 2
     assert list(summary.rejections.items()) == [("drawdown", 2), ("leverage", 1)]
 
 
+WISH = a_veto("any").intent
+EXIT = replace(WISH, purpose=Purpose.EXIT, direction=Direction.CLOSE)
+STOP = replace(WISH, purpose=Purpose.PROTECTION, direction=Direction.CLOSE)
+
+
+def decide(card, intent=None, *ballots, desk="desk"):
+    card.decided(desk, BTC, Decimal(100), ballots, intent)
+
+
+def objections(*rules):
+    return a_veto(*rules).objections
+
+
 @pytest.mark.req("S2-47")
 def test_every_deliberation_counts_whatever_it_came_to():
     card = a_scorecard()
-    bar = a_bar(0)
-    card.count(a_sighting(bar), a_deliberation())
-    card.count(a_sighting(bar), a_deliberation(a_vote(), intent=object()))
+    decide(card)
+    decide(card, WISH, a_vote())
     assert (card.decisions, card.intents) == (2, 1)
     assert card.seats.by_voter["gpt"].votes.total() == 1
+
+
+@pytest.mark.req("S1-223")
+def test_each_desk_has_its_own_count():
+    card = a_scorecard()
+    decide(card)
+    decide(card, WISH)
+    decide(card, desk="other")
+    card.verdicts.approve(WISH, ())
+    card.verdicts.reject(replace(a_veto("trend"), intent=EXIT))
+    counts = {d.strategy_id: (d.decisions, d.intents) for d in a_summary(card).desks}
+    assert counts == {"desk": (2, 1), "other": (1, 0)}
+    ours = a_summary(card).desks[0]
+    assert (ours.approved, ours.vetoed) == (1, 1)
+
+
+def test_what_protection_asks_for_is_no_wish_of_the_desk():
+    card = a_scorecard()
+    card.verdicts.approve(STOP, ())
+    card.verdicts.reject(replace(a_veto("reconciled"), intent=STOP))
+    assert a_summary(card).desks == ()
+    assert a_summary(card).vetoes == 1
+
+
+@pytest.mark.req("S1-125", "S1-126")
+def test_what_went_through_against_a_shadowed_rule_stands_beside_what_others_vetoed():
+    card = a_scorecard(horizon=2)
+    card.verdicts.approve(WISH, objections("trend"))
+    card.verdicts.reject(a_veto("trend", "kelly"))
+    card.see(a_bar(1, 100), None)
+    card.see(a_bar(2, 111), None)  # the target, 110, is 2 R away
+    rows = {(row.rule, row.shadow): row for row in a_summary(card).rules}
+    assert list(rows) == [("kelly", False), ("trend", False), ("trend", True)]
+    for key, alone in (("trend", True), 1), (("trend", False), 0), (("kelly", False), 0):
+        row = rows[key]
+        assert (row.vetoes, row.alone, row.trades, row.won) == (1, alone, 1, 1.0)
+        assert row.total_r == pytest.approx(2.2)
+
+
+def test_shadowed_objections_to_a_vetoed_entry_are_not_taken_for_passed():
+    card = a_scorecard()
+    card.verdicts.reject(replace(a_veto("kelly"), shadowed=objections("trend")))
+    assert [(row.rule, row.shadow) for row in a_summary(card).rules] == [("kelly", False)]
+
+
+@pytest.mark.req("S1-196")
+def test_days_of_many_vetoes_are_held_against_the_others():
+    card = a_scorecard()
+    for day, (equity, vetoes) in enumerate([(1000, 0), (900, MANY + 1), (990, MANY)]):
+        card.see(a_bar(day * 1440), Decimal(equity))
+        for _ in range(vetoes):
+            at = START + timedelta(days=day)
+            card.verdicts.reject(replace(a_veto("trend"), intent=replace(WISH, decided_at=at)))
+    summary = a_summary(card)
+    assert [(d.vetoes, d.rejections) for d in summary.days] == [
+        (0, {}),
+        (MANY + 1, {"trend": MANY + 1}),
+        (MANY, {"trend": MANY}),
+    ]
+    assert (summary.busy_days.count, summary.other_days.count) == (1, 2)
+    assert summary.busy_days.mean_change == pytest.approx(-0.1)
+    assert summary.other_days.mean_change == pytest.approx(0.05)
+
+
+def test_second_looks_are_counted():
+    card = a_scorecard()
+    verdicts = card.verdicts
+    for intent, approved in ((WISH, True), (WISH, False), (None, False)):
+        verdicts.send_back(a_veto("stop_distance"))
+        verdicts.ask_again(intent, approved=approved)
+    for end in ("denied", "consented", "denied"):
+        verdicts.refer(a_veto("referral"))
+        verdicts.end_referral(end)
+    summary = a_summary(card)
+    assert (summary.revisions, summary.asked_again, summary.approved_again) == (3, 2, 1)
+    assert (summary.referrals, summary.referral_ends) == (3, {"denied": 2, "consented": 1})
+    assert (summary.desks[0].sent_back, summary.desks[0].referred) == (3, 3)
 
 
 @pytest.mark.req("S1-192", "S1-194")

@@ -202,12 +202,12 @@ async def test_a_stop_that_is_gone_is_missed_between_two_bars(stand):
     """The feed may be silent: nothing but the clock moves here."""
     engine = stand.session.book.engine
     stop = await held(stand)
-    stand.session.watch()
+    stand.session.look_after()
     assert await stand.facts(Watched) == []
     await stand.paper.cancel(stop.client_order_id)
     engine.settle()
     for _ in range(3):
-        stand.session.watch()
+        stand.session.look_after()
         stand.clock.move_to(stand.clock.now() + timedelta(seconds=2))
     await stand.session.work_off()
     again = [

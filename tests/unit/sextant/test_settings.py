@@ -75,7 +75,7 @@ def test_a_first_run_needs_no_key():
         pytest.param("[moon]\nphase = 1", "mine.toml: moon: no such key; allowed: ", id="no table"),
         pytest.param(
             "[market]\nsource = 'kraken'\nseeds = 1",
-            "mine.toml: market.seeds: no such key; allowed: source, timeframe",
+            "mine.toml: market.seeds: no such key; did you mean seed? allowed: ",
             id="a key of another kind of market",
         ),
         pytest.param(
@@ -113,7 +113,7 @@ def test_a_first_run_needs_no_key():
         pytest.param(
             "[market]\nsource = 'krakn'\ntimeframe = '1m'",
             "mine.toml: market: Input tag 'krakn' found using 'source' does not match any of the "
-            "expected tags: 'synthetic', 'recorded', 'kraken'",
+            "expected tags: 'synthetic', 'recorded', 'kraken', 'binanceusdm', 'hyperliquid'",
             id="an unknown market",
         ),
         pytest.param(

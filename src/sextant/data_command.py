@@ -1,0 +1,306 @@
+"""`sextant data`: what is kept of the market, whether it is fit, and making it whole."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from data.bar import Timeframe
+from data.clock import SystemClock
+from data.collect.checking import Checked, Finding, check_minutes, findings
+from data.collect.filling import fill_shown
+from data.collect.gaps import SETTLED, Means
+from data.collect.missing import minute_of
+from data.collect.shown import fill_table, minute
+from data.collect.venues import Exchange
+from data.faults import Malformed
+from data.feeds.recorded import USUAL, Tolerance
+from data.instrument import Symbol
+from data.kraken_db.archives import find_series
+from data.kraken_db.csv_importer import import_all, show_imported
+from data.postgres.bars import PostgresBarStore
+from data.postgres.coverage import BarCoverage, TradeCoverage, bar_coverage, trade_coverage
+from data.postgres.embedded import EmbeddedPostgres, FolderInUse, database
+from data.postgres.migrate import migrate
+from data.postgres.pool import Pool, connect
+from data.postgres.trades import PostgresTradeStore
+from sextant.settings import LiveMarketSettings, Settings, secret
+
+_CONSECUTIVE: Final = frozenset({Exchange.KRAKEN, Exchange.BINANCE, Exchange.BINANCE_TESTNET})
+_NOTHING: Final = "nothing is kept yet: start the daemon, or import or fill history"
+_LATE: Final = 2  # intervals: what is older is shown as late
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataStatus:
+    """What the store holds at `at`."""
+
+    at: datetime
+    bars: tuple[BarCoverage, ...]
+    trades: tuple[TradeCoverage, ...]
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Pool]:
+    """The database of these settings, with the newest schema, whether or not a daemon runs.
+
+    Raises:
+        Fault: it cannot be reached, or its schema is none of ours.
+    """
+    dsn = secret(settings.storage.dsn_env)
+    folder = settings.make_state_folder() / "postgres"
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            address = await stack.enter_async_context(database(dsn, folder))
+        except FolderInUse:
+            address = EmbeddedPostgres(folder).dsn  # a running daemon's server answers us too
+        pool = await stack.enter_async_context(await connect(address, size=2))
+        await migrate(pool)
+        yield pool
+
+
+def nothing_kept(settings: Settings) -> bool:
+    """Whether there is no database yet, which looking need not make."""
+    made = settings.state_folder / "postgres" / "data"
+    return secret(settings.storage.dsn_env) is None and not made.exists()
+
+
+async def read_status(pool: Pool, *, now: datetime) -> DataStatus:
+    """Coverage, gaps, age and row counts of all that is kept.
+
+    Raises:
+        StoreUnavailable: the store cannot be reached now.
+    """
+    bars, trades = await bar_coverage(pool), await trade_coverage(pool)
+    order = list(Timeframe)
+    bars.sort(key=lambda found: (found.exchange, found.symbol, order.index(found.timeframe)))
+    return DataStatus(at=now, bars=tuple(bars), trades=tuple(trades))
+
+
+def status_table(status: DataStatus) -> Table:
+    """The same, for people."""
+    table = Table(title=f"kept at {minute(status.at)} UTC")
+    for heading in ("exchange", "symbol", "of", "from", "until"):
+        table.add_column(heading)
+    for heading in ("age", "rows", "missing", "gaps", "in parts"):
+        table.add_column(heading, justify="right")
+    for bars in status.bars:
+        is_late = bars.age(status.at) > _LATE * bars.timeframe.delta
+        table.add_row(
+            bars.exchange,
+            bars.symbol,
+            bars.timeframe.value,
+            minute(bars.first - bars.timeframe.delta),
+            minute(bars.last),
+            _age(bars.age(status.at)),
+            *(f"{n:,}" for n in (bars.rows, bars.missing, len(bars.gaps), bars.incomplete)),
+            style="yellow" if bars.missing or is_late else None,
+        )
+    for trades in status.trades:
+        missing = _missing_ids(trades)
+        table.add_row(
+            trades.exchange,
+            trades.symbol,
+            "trades",
+            minute(trades.first),
+            minute(trades.last),
+            _age(trades.age(status.at)),
+            f"{trades.rows:,}",
+            f"{missing:,}",
+            style="yellow" if missing else None,
+        )
+    return table
+
+
+def status_json(status: DataStatus) -> str:
+    """The same, for programs: times in UTC, ages in seconds, gaps by their first and last close."""
+    told = {
+        "at": status.at,
+        "bars": [
+            {
+                "exchange": bars.exchange,
+                "symbol": bars.symbol,
+                "timeframe": bars.timeframe.value,
+                "first": bars.first,
+                "last": bars.last,
+                "age": bars.age(status.at).total_seconds(),
+                "rows": bars.rows,
+                "missing": bars.missing,
+                "incomplete": bars.incomplete,
+                "gaps": [[gap.first, gap.last] for gap in bars.gaps],
+            }
+            for bars in status.bars
+        ],
+        "trades": [
+            {
+                "exchange": trades.exchange,
+                "symbol": trades.symbol,
+                "first": trades.first,
+                "last": trades.last,
+                "age": trades.age(status.at).total_seconds(),
+                "rows": trades.rows,
+                "missing": _missing_ids(trades),
+            }
+            for trades in status.trades
+        ],
+    }
+    return orjson.dumps(told, option=orjson.OPT_INDENT_2, default=str).decode()
+
+
+def _missing_ids(trades: TradeCoverage) -> int:
+    return trades.missing if trades.exchange in _CONSECUTIVE else 0
+
+
+def _age(age: timedelta) -> str:
+    minutes = int(age.total_seconds()) // 60
+    days, hours = minutes // 1_440, minutes // 60
+    return f"{days} d" if days else f"{hours} h" if hours else f"{minutes} min"
+
+
+async def check_store(
+    pool: Pool, settings: Settings, *, days: int, now: datetime
+) -> tuple[list[Checked], list[Finding]]:
+    """The minutes of the last `days` of each symbol that is kept, and everything wrong with them.
+
+    Raises:
+        StoreUnavailable: the store cannot be reached now.
+    """
+    until = minute_of(now - SETTLED)
+    kept = [found for found in await bar_coverage(pool) if found.timeframe is Timeframe.M1]
+    checked = []
+    for found in kept:
+        since = max(found.first - Timeframe.M1.delta, until - timedelta(days=days))
+        bars = PostgresBarStore(pool, exchange=found.exchange)
+        checked.append(
+            await check_minutes(
+                bars,
+                found.exchange,
+                found.symbol,
+                settings.quality,
+                since=since,
+                until=until,
+                now=now,
+                missing_ids=await _ids_missing(pool, found, since, until),
+            )
+        )
+    wrong = [finding for each in checked for finding in findings(each)]
+    return checked, [*wrong, *_absent(settings, kept)]
+
+
+async def _ids_missing(pool: Pool, found: BarCoverage, since: datetime, until: datetime) -> int:
+    if found.exchange not in _CONSECUTIVE:
+        return 0
+    trades = PostgresTradeStore(pool, exchange=found.exchange)
+    ranges = await trades.missing_ids(found.symbol, since, until)
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def _absent(settings: Settings, kept: Iterable[BarCoverage]) -> list[Finding]:
+    """Of a live market, what should be kept and is not at all."""
+    if not isinstance(settings.market, LiveMarketSettings):
+        return []
+    exchange = settings.market.source
+    there = {found.symbol for found in kept if found.exchange == exchange}
+    return [
+        Finding(
+            exchange=exchange,
+            symbol=symbol,
+            what="no bar is kept",
+            remedy=f"start the daemon, or sextant data fill --symbols {symbol} --since a day",
+        )
+        for symbol in settings.traded
+        if symbol not in there
+    ]
+
+
+def check_table(checked: Iterable[Checked]) -> Table:
+    """Completeness day by day (S1-27)."""
+    table = Table(title="share of the five-minute bars that are whole; days are UTC")
+    for heading in ("exchange", "symbol", "day"):
+        table.add_column(heading)
+    for heading in ("share", "5m bars", "minutes", "of"):
+        table.add_column(heading, justify="right")
+    for each in checked:
+        for day in each.days:
+            numbers = (day.fives, day.minutes, day.minutes_due)
+            table.add_row(
+                each.exchange,
+                each.symbol,
+                str(day.day),
+                f"{day.share:.2%}",
+                *(f"{number:,}" for number in numbers),
+                style=None if day.is_whole else "yellow",
+            )
+    return table
+
+
+async def run_status(settings: Settings, *, as_json: bool, console: Console) -> None:
+    """Print what is kept."""
+    status = DataStatus(at=SystemClock().now(), bars=(), trades=())
+    if not nothing_kept(settings):
+        async with open_store(settings) as pool:
+            status = await read_status(pool, now=status.at)
+    if as_json:
+        console.out(status_json(status), highlight=False)
+    elif status.bars or status.trades:
+        console.print(status_table(status))
+    else:
+        console.print(_NOTHING)
+
+
+async def run_check(settings: Settings, *, days: int, console: Console) -> bool:
+    """Print the completeness of each day and everything wrong; whether nothing is."""
+    checked: list[Checked] = []
+    wrong = _absent(settings, ())
+    if not nothing_kept(settings):
+        async with open_store(settings) as pool:
+            checked, wrong = await check_store(pool, settings, days=days, now=SystemClock().now())
+    console.print(check_table(checked) if checked else _NOTHING)
+    for finding in wrong:
+        console.print(str(finding), markup=False, highlight=False)
+    return not wrong
+
+
+async def run_fill(
+    settings: Settings,
+    exchange: Exchange,
+    symbols: Sequence[str],
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    means: Means,
+    console: Console,
+) -> None:
+    """Fill the gaps of an exchange's history in the store of these settings."""
+    wanted = [Symbol(text) for text in symbols]
+    async with open_store(settings) as pool:
+        reports = await fill_shown(pool, exchange, wanted, since=since, until=until, means=means)
+    console.print(fill_table(reports))
+
+
+async def run_import(
+    settings: Settings,
+    paths: Sequence[Path],
+    *,
+    exchange: str,
+    symbols: Sequence[str],
+    max_bad: float,
+    again: bool,
+    console: Console,
+) -> None:
+    """Import downloaded history into the store of these settings."""
+    found = find_series(paths, symbols, [Timeframe.M1])
+    if not found:
+        raise Malformed(f"nothing to import in {', '.join(map(str, paths))}")
+    tolerance = Tolerance(rows=USUAL.rows, share=max_bad)
+    async with open_store(settings) as pool:
+        done = await import_all(
+            pool, found, exchange=exchange, clock=SystemClock(), tolerance=tolerance, again=again
+        )
+    show_imported(done, console)
