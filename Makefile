@@ -3,8 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
+MUTANTS := var/mutants
 
-.PHONY: run test lint types imports tests soak bench requirements lock clean
+.PHONY: run test lint types imports tests soak bench mutants requirements lock clean
 
 run: $(VENV)/.run
 	$(BIN)/sextant run --config config/rehearsal.toml
@@ -30,6 +31,13 @@ soak: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 
+mutants: $(VENV)/.mutants  ## Twenty minutes on one core; docs/mutants.md says what for.
+	rm -rf $(MUTANTS)
+	mkdir -p $(MUTANTS)
+	cp -R risk data tests pyproject.toml $(MUTANTS)
+	cp tests/mutants.cfg $(MUTANTS)/setup.cfg
+	cd $(MUTANTS) && nice $(CURDIR)/$(BIN)/python tests/mutants.py $(CURDIR)/docs/mutants.md
+
 requirements: $(VENV)/.dev  ## Which rows of the requirements have a test.
 	$(BIN)/python -m tests.requirements
 
@@ -43,6 +51,13 @@ $(VENV)/.run: requirements.lock pyproject.toml
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	touch $@
+
+# mutmut is no dependency: of its lock's versions only those are new that the dev lock lacks.
+# echo mutmut==3.8.1 | uv pip compile - --generate-hashes --no-header --python-version 3.11 \
+#     -c requirements-dev.lock -o requirements-mutants.lock
+$(VENV)/.mutants: requirements-mutants.lock $(VENV)/.dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-mutants.lock
 	touch $@
 
 lock:  ## Resolve anew after a change of pyproject.toml.

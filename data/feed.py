@@ -1,6 +1,6 @@
 """The port through which the market comes in."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -33,4 +33,4 @@ class MarketFeed(Protocol):
     books is replaced by the newest, and trades that were lost on the wire are made good in bars.
     """
 
-    def events(self) -> AsyncIterator[MarketEvent]: ...
+    def events(self) -> AsyncGenerator[MarketEvent, None]: ...

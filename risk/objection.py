@@ -69,6 +69,5 @@ def unknown(rule: str, unit: str) -> Objection:
 
 
 def plain(number: Decimal) -> str:
-    """A Decimal as it is written by hand: no exponent, no trailing zeros, 16 digits."""
-    rounded = _LEGIBLE.plus(number)
-    return f"{rounded.normalize(_LEGIBLE):f}" if rounded else "0"
+    """A Decimal as it is written by hand: no exponent, no trailing zeros, no -0, 16 digits."""
+    return f"{_LEGIBLE.plus(number).normalize(_LEGIBLE):f}"

@@ -1,6 +1,6 @@
 """What every feed of prepared events shares: when an event is known, and telling it no sooner."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from datetime import datetime, timedelta
 
 from data.bar import Bar
@@ -26,7 +26,7 @@ def known_at(event: MarketEvent) -> datetime:
             return event.seen_at
 
 
-async def play(events: Iterator[MarketEvent], clock: Clock) -> AsyncIterator[MarketEvent]:
+async def play(events: Iterator[MarketEvent], clock: Clock) -> AsyncGenerator[MarketEvent, None]:
     """Tell each of `events`, given in time order, once `clock` reaches it; a late one at once."""
     for event in events:
         at = known_at(event)

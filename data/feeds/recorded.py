@@ -12,7 +12,7 @@ import heapq
 import itertools
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -243,7 +243,7 @@ class RecordedFeed:
         self._clock = clock
         self._start_after = start_after
 
-    def events(self) -> AsyncIterator[MarketEvent]:
+    def events(self) -> AsyncGenerator[MarketEvent, None]:
         events = merge(self._streams)
         after = self._start_after
         if after is not None:

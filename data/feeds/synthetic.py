@@ -11,7 +11,7 @@ Quantitative Finance 1, 2001). The constants are set by eye to look like 2021, n
 
 import itertools
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -166,7 +166,7 @@ class SyntheticFeed:
         self._clock = clock
         self._start_after = start_after
 
-    def events(self) -> AsyncIterator[MarketEvent]:
+    def events(self) -> AsyncGenerator[MarketEvent, None]:
         return play(self._market.bars_after(self._start_after), self._clock)
 
 

@@ -12,8 +12,14 @@ from agents.interview import SEAT_VARIABLES
 from agents.prompts import BadPrompt, PromptLibrary
 from data.faults import Fault
 from data.postgres.binaries import found
-from sextant.house import rehearsal_of
-from sextant.settings import PROJECT, Mode, Settings, SyntheticMarketSettings, secret
+from sextant.market import require_daemon_market
+from sextant.settings import (
+    PROJECT,
+    Mode,
+    Settings,
+    SyntheticMarketSettings,
+    secret,
+)
 
 _ENOUGH_DISK = 1 << 30  # bytes; a year of one-minute bars of three symbols with its journal fits
 
@@ -42,12 +48,14 @@ def inspect_environment(settings: Settings, config: Path) -> list[Finding]:
 
 def _market(settings: Settings, config: Path) -> Finding:
     try:
-        source = rehearsal_of(settings)
+        source = require_daemon_market(settings)
     except Fault as fault:
         return Finding(severity="error", text=f"{config}: {fault}")
-    return Finding(
-        severity="ok", text=f"market: made up, seed {source.seed}, {source.speed:g} times real time"
-    )
+    if isinstance(source, SyntheticMarketSettings):
+        text = f"market: made up, seed {source.seed}, {source.speed:g} times real time"
+    else:
+        text = f"market: {source.source}, live; its public data needs no key"
+    return Finding(severity="ok", text=text)
 
 
 def _seats(settings: Settings) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from rich.live import Live
 from data.bar import Bar
 from data.clock import SystemClock
 from data.faults import Transient
+from data.feed import MarketEvent
 from data.snapshot import Snapshot
 from data.store import StoreUnavailable
 from execution.engine import to_the_end
@@ -25,6 +26,7 @@ from sextant.evaluation.report import table, write_report
 from sextant.evaluation.summary import Summary, summarise
 from sextant.facts import RunStopped
 from sextant.house import House, open_house
+from sextant.market import Service
 from sextant.operator import obey
 from sextant.session import Session
 from sextant.settings import Settings
@@ -64,7 +66,7 @@ def summary_of(house: House) -> Summary:
     return summarise(
         house.session.scorecard,
         title=f"Sextant, {house.settings.mode}",
-        market=house.market,
+        market=house.market.name,
         currency=house.settings.account.currency,
         equity=house.session.book.ledger.equity,
         model_costs_usd=house.seats.budget.spent,
@@ -114,6 +116,10 @@ class Daemon:
                     tasks.create_task(self._keep_reconciled(), name="reconcile"),
                     tasks.create_task(self._keep_watch(), name="watch"),
                 ]
+                background += [
+                    tasks.create_task(_run(service), name=service.name)
+                    for service in self._house.services()
+                ]
                 if view:
                     background.append(tasks.create_task(self._show(), name="view"))
                 stopping = tasks.create_task(stop.wait(), name="stop")
@@ -139,20 +145,27 @@ class Daemon:
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         """Take the market's events in order, and hand what each desk sees to its worker."""
+        house = self._house
+        house.market.go()
+        async with contextlib.aclosing(house.feed.events()) as events:
+            await self._take_all(events, tasks)
+        for worker in self._workers.values():
+            await worker.finish()
+
+    async def _take_all(self, events: AsyncIterator[MarketEvent], tasks: asyncio.TaskGroup) -> None:
         house, session = self._house, self._session
-        house.clock.go()
-        async for event in house.feed.events():
+        async for event in events:
+            await house.market.keep(event)
             if not isinstance(event, Bar):
                 session.note(event)
                 continue
             if event.closed_at <= house.newest.get(event.symbol, event.opened_at):
                 continue  # seen before the restart
             await self._keep(event)
+            await house.clock.sleep(event.closed_at - house.clock.now())  # the venue's is ahead
             await to_the_end(self._take(event, tasks))
             if self._max_bars is not None and session.scorecard.bars >= self._max_bars:
                 break
-        for worker in self._workers.values():
-            await worker.finish()
 
     async def _take(self, bar: Bar, tasks: asyncio.TaskGroup) -> None:
         for desk, snapshot in await self._session.take(bar):
@@ -206,7 +219,7 @@ class Daemon:
 
     async def _draw(self) -> None:
         house = self._house
-        title = f"Sextant, {house.settings.mode} on {house.market}"
+        title = f"Sextant, {house.settings.mode} on {house.market.name}"
         with Live(auto_refresh=False, console=Console()) as live:
             while True:
                 shown = render(
@@ -254,6 +267,24 @@ class Worker:
             await self._session.decide(self._desk, self._at_hand)
             self._at_hand = None
             self._mailbox.task_done()
+
+
+async def _run(service: Service) -> None:
+    """Work beside the trading, which goes on without it if it fails."""
+    try:
+        await service.run()
+    except Exception:  # noqa: BLE001 - what is collected must never stop what is traded
+        _log.exception("a service failed; trading goes on without it", service=service.name)
+    finally:
+        if service.close is not None:
+            await _closed(service.name, service.close)
+
+
+async def _closed(name: str, close: Callable[[], Coroutine[None, None, None]]) -> None:
+    try:
+        await to_the_end(close())
+    except Transient as error:
+        _log.warning("a service could not finish", service=name, error=str(error))
 
 
 def _log_alert(alert: Alert) -> None:

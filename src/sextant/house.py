@@ -4,36 +4,33 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
-from data.clock import PacedClock, SystemClock
-from data.faults import Refused
+from data.clock import Clock, SystemClock
 from data.feed import MarketFeed
-from data.feeds.synthetic import SyntheticFeed, SyntheticMarket
 from data.instrument import Symbol
 from data.postgres.bars import PostgresBarStore
 from data.postgres.embedded import database
 from data.postgres.migrate import migrate
 from data.postgres.pool import Pool, connect
-from data.store import BarStore
+from data.postgres.upkeep import upkeep
+from data.store import BarStore, StoreUnavailable
 from execution.reconcile import reconcile
 from execution.venues.paper import PaperVenue
 from sextant import wiring
 from sextant.facts import codec, venue_codec
 from sextant.history import read_history, warm_up
 from sextant.journal.postgres import PostgresJournal
+from sextant.market import DaemonMarket, Service, open_market, require_daemon_market
 from sextant.recovery import Recollection
 from sextant.session import Session
-from sextant.settings import Settings, SyntheticMarketSettings, secret
+from sextant.settings import Settings, secret
 
+_WALL, _UPKEEP_EVERY = SystemClock(), timedelta(days=1)
 DESK_JOURNAL, VENUE_JOURNAL = "desk", "venue:paper"
 _log = structlog.get_logger(__name__)
-
-
-class NoSuchMarket(Refused):
-    """The configuration asks for a market that a daemon cannot open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +42,28 @@ class House:
     journal: PostgresJournal
     bars: BarStore
     feed: MarketFeed
-    clock: PacedClock
+    market: DaemonMarket
     seats: wiring.Roster
-    market: str  # says so where it is made up
     newest: Mapping[Symbol, datetime]  # close of the newest bar known of each symbol at the start
+    pool: Pool
     give_up: Callable[[], None]  # stops the journals' writers; who waits for them learns it
+
+    @property
+    def clock(self) -> Clock:
+        """The market's."""
+        return self.market.clock
+
+    def services(self) -> list[Service]:
+        """What runs beside the trading."""
+        keep = Service(name="upkeep", run=self._keep_store)
+        return [keep, *self.market.services()]
+
+    async def _keep_store(self) -> None:
+        """Drop what is too old of the market's raw data, at the start and daily."""
+        while True:
+            with contextlib.suppress(StoreUnavailable):  # the next time does the rest
+                await upkeep(self.pool, self.settings.storage.retention, now=self.clock.now())
+            await _WALL.sleep(_UPKEEP_EVERY)
 
 
 @contextlib.asynccontextmanager
@@ -59,48 +73,32 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     Raises:
         Fault: storage, journal or market cannot be opened, or the books do not hold together.
     """
-    made_up = rehearsal_of(settings)
-    instruments = list(settings.instruments.values())
-    market = SyntheticMarket(seed=made_up.seed, instruments=instruments)
+    require_daemon_market(settings)
     folder = settings.make_state_folder()
     async with contextlib.AsyncExitStack() as stack:
         dsn = secret(settings.storage.dsn_env)
         dsn = await stack.enter_async_context(database(dsn, folder / "postgres"))
         pool = await stack.enter_async_context(await connect(dsn))
         await migrate(pool)
-        bars = PostgresBarStore(pool, exchange=market.name)
-        clock = PacedClock(made_up.start, speed=made_up.speed, standing=True)
-        journal, books, give_up = await _open_journals(stack, pool, clock)
-        house = await _furnish(settings, market, bars, clock, journal, books, give_up)
+        market = open_market(settings, pool)
+        stack.push_async_callback(market.close)
+        journal, books, give_up = await _open_journals(stack, pool, market)
+        house = await _furnish(settings, market, pool, journal, books, give_up)
         stack.push_async_callback(house.seats.close)
         yield house
         await journal.flush()
 
 
-def rehearsal_of(settings: Settings) -> SyntheticMarketSettings:
-    """The settings of the made-up market that a rehearsal trades on.
-
-    Raises:
-        NoSuchMarket: the configured source is not one that a daemon can open in this version.
-    """
-    source = settings.market
-    if not isinstance(source, SyntheticMarketSettings):
-        raise NoSuchMarket(
-            f"market.source = {source.source!r}: a daemon runs on 'synthetic' in this version; "
-            "recorded bars go through `sextant replay`, live feeds are not built yet"
-        )
-    return source
-
-
 async def _open_journals(
-    stack: contextlib.AsyncExitStack, pool: Pool, clock: PacedClock
+    stack: contextlib.AsyncExitStack, pool: Pool, market: DaemonMarket
 ) -> tuple[PostgresJournal, PostgresJournal, Callable[[], None]]:
     """Our journal and the paper venue's, each with its writer running until the stack closes.
 
     The third is what stops the writers.
 
-    The clock then stands where the newer of them ends: time goes on, and never back.
+    Time goes on from where the newer of them ends, and never back.
     """
+    clock = market.clock
     journals = [
         PostgresJournal(pool, name=DESK_JOURNAL, codec=codec(), clock=clock),
         PostgresJournal(pool, name=VENUE_JOURNAL, codec=venue_codec(), clock=clock),
@@ -108,7 +106,7 @@ async def _open_journals(
     for journal in journals:
         await stack.enter_async_context(journal)
         if journal.last is not None:
-            clock.stand_at(journal.last.at)
+            market.begin_after(journal.last.at)
     writers = await stack.enter_async_context(asyncio.TaskGroup())
     tasks = [writers.create_task(journal.run(), name="journal") for journal in journals]
 
@@ -122,13 +120,13 @@ async def _open_journals(
 
 async def _furnish(
     settings: Settings,
-    market: SyntheticMarket,
-    bars: BarStore,
-    clock: PacedClock,
+    market: DaemonMarket,
+    pool: Pool,
     journal: PostgresJournal,
     books: PostgresJournal,
     give_up: Callable[[], None],
 ) -> House:
+    clock, bars = market.clock, PostgresBarStore(pool, exchange=market.name)
     paper = await PaperVenue.open(
         name="paper",
         instruments=settings.instruments,
@@ -148,7 +146,8 @@ async def _furnish(
     length = wiring.longest_history(settings, seats)
     # The journal, not the store, says which bars were dealt with: a bar is stored first.
     newest = {symbol: before.newest.get(symbol, now) for symbol in settings.instruments}
-    await _first_history(settings, market, bars, newest, length)
+    for symbol, until in newest.items():
+        await market.bring_past(symbol, {settings.market.timeframe: length}, until)
     past = await read_history(bars, settings, length, until=newest)
     wiring.mark(engine, parts, past)
     for bar in {bar.symbol: bar for bar in past}.values():
@@ -176,28 +175,16 @@ async def _furnish(
     for difference in reconciliation.differences:
         _log.warning("reconciled", kind=difference.kind, subject=difference.subject)
     await journal.flush()
+    known = dict(before.newest) | {bar.symbol: bar.closed_at for bar in past}
     return House(
         settings=settings,
         session=session,
         journal=journal,
         bars=bars,
-        feed=SyntheticFeed(market, clock, start_after=min(newest.values())),
-        clock=clock,
+        feed=market.feed(known, session.watch),
+        market=market,
         seats=seats,
-        market=market.name,
         newest=newest,
+        pool=pool,
         give_up=give_up,
     )
-
-
-async def _first_history(
-    settings: Settings,
-    market: SyntheticMarket,
-    bars: BarStore,
-    newest: Mapping[Symbol, datetime],
-    length: int,
-) -> None:
-    """A symbol that was never seen comes with its own past."""
-    for symbol, until in newest.items():
-        if not await bars.last(symbol, settings.market.timeframe, 1):
-            await bars.put(market.history(symbol, until, length))

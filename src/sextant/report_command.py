@@ -36,7 +36,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _RUN, _STATE = "repro", "risk_state"
 _PASSED_OVER = frozenset(
-    {"stop", "book", "skip", "watch", "alert", "command", "reset", "halt", "not_taken"}
+    {"stop", "book", "watch", "defect", "alert", "command", "reset", "halt", "not_taken"}
     | {"desk_risk_state", "reconciliation"}
 )
 """Topics that change no figure here, and need not be read."""
@@ -166,6 +166,8 @@ async def _tell(source: _Source, window: Window) -> Told:
             break
     reader.retelling.end()
     card = reader.retelling.card
+    if not reader.records:
+        raise NothingToReport(f"{source.name}: nothing is on record{window}")
     if not card.bars:
         raise NothingToReport(
             f"{source.name}: no bar is on record{window}; "

@@ -31,9 +31,9 @@ Tests, by the name in brackets:
 """
 
 _PEAKS = """\
-Rules reject a peak that is not known, or no amount above zero. A judgement marks the account first:
-a peak that a reset has forgotten is then measured anew from the equity of that moment, where that is
-known; one that is no amount stays, and rejects.
+Rules reject a peak that is not known, or no amount above zero. A judgement marks the account
+first: a peak that a reset has forgotten is then measured anew from the equity of that moment, where
+that is known; one that is no amount stays, and rejects.
 """
 
 

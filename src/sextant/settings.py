@@ -31,6 +31,7 @@ from data.faults import Refused
 from data.feeds.live import LiveFeedSettings
 from data.feeds.synthetic import ORIGIN
 from data.instrument import Instrument, Notional, Quantity, Symbol
+from data.postgres.upkeep import Retention
 from data.quality import QualityLimits
 from data.utc import require_utc
 from execution.engine import EngineSettings
@@ -156,9 +157,7 @@ class RecordedMarketSettings(_Market):
 class LiveMarketSettings(_Market):
     """`[market]` with the source of a live exchange: S1-17's choice among adapters."""
 
-    source: Literal["kraken", "binanceusdm", "hyperliquid"]
-    testnet: bool = False
-    """Binance's; the others have none that serves market data."""
+    source: Literal["kraken", "binanceusdm", "binanceusdm_testnet", "hyperliquid"]
     book_depth: Annotated[int, Field(ge=1, le=100)] | None = None
     """Levels of the order books that are followed; without it, none are."""
     funding: bool = False
@@ -225,6 +224,7 @@ class StorageSettings(Section):
 
     dsn_env: EnvironmentName
     """Environment variable with the address of a PostgreSQL; unset means the embedded one."""
+    retention: Retention = Retention()
     folder: Path
     """State folder: the embedded server's data, logs and reports."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.collect.command import run
+from sextant import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "postgresql://nobody@127.0.0.1:1/none"
@@ -106,3 +107,26 @@ async def test_an_import_in_a_process_of_its_own(postgres, pool, tmp_path):
         text, _ = await done.communicate()
         assert done.returncode == 0 and told in text.decode()
     assert await pool.fetchval("SELECT count(*) FROM bars") == 3
+
+
+@pytest.mark.req("S1-28")
+def test_the_daemons_command_line_looks_after_data(monkeypatch, capsys, tmp_path):
+    config = tmp_path / "mine.toml"
+    config.write_text(
+        f'extends = "{ROOT / "config/paper.toml"}"\n[storage]\nfolder = "{tmp_path / "state"}"\n'
+    )
+    monkeypatch.delenv("SEXTANT_DATABASE_URL", raising=False)
+    codes, said = [], ""
+    for verb in (["status"], ["check"], ["status", "--json"], ["import", tmp_path]):
+        arguments = ["sextant", "data", *verb, "--config", config]
+        monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        codes.append(ended.value.code)
+        told = capsys.readouterr()
+        said += told.out + told.err
+    assert codes == [0, 1, 0, 1]
+    assert "nothing is kept yet" in said and '"bars": []' in said
+    assert "kraken BTC/USDT: no bar is kept; start the daemon" in said
+    assert "nothing to import in" in said
+    assert not (tmp_path / "state").exists()

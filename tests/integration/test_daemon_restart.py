@@ -107,7 +107,7 @@ async def _spend(house, usd):
     """Have a decision cost so much."""
     with house.seats.budget.purse().reserve(Decimal("0.2")) as call:
         call.settle(Decimal(usd))
-    house.clock.go()
+    house.market.go()
     async for bar in house.feed.events():
         await house.bars.put([bar])
         for desk, snapshot in await house.session.take(bar):

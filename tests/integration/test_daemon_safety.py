@@ -26,7 +26,7 @@ from execution.order import Submitting
 from execution.venues.paper import PaperVenue
 from risk import rules
 from risk.breaker import RiskState
-from sextant import house as house_module
+from sextant import market as market_module
 from sextant.cycle import Decision
 from sextant.daemon import Daemon
 from sextant.facts import GapSeen, ModelCosts
@@ -223,7 +223,7 @@ def configured(monkeypatch, postgres):
 
 @pytest.mark.req("S0-19", "S1-15", "S1-16")
 async def test_five_hundred_bars_call_every_safety_function(tmp_path, monkeypatch):
-    monkeypatch.setattr(house_module, "PacedClock", HeldClock)
+    monkeypatch.setattr(market_module, "PacedClock", HeldClock)
     votes = sends(openai_reply(a_vote_text(symbol="XRP/BTC", direction="hold")))
     async with serving(votes) as (_, voting), serving(hangs_up) as (_, dead):
         config = a_house_with_models(tmp_path, voting, dead)

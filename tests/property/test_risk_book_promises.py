@@ -15,7 +15,7 @@ from data.instrument import Notional, Price, Quantity
 from data.regime import Regime
 from risk import approval, rules
 from risk.approval import ApprovedOrder, Rejection, Revision
-from risk.breaker import BreakerActed, TradingState, next_state
+from risk.breaker import BreakerActed, Marked, TradingState, next_state
 from risk.breaker_orders import breaker_intents
 from risk.case import DeskAccount
 from risk.limits import SHADOWABLE, RiskLimits
@@ -639,7 +639,7 @@ PRICES = {BTC: INSTRUMENT} | {symbol: replace(INSTRUMENT, symbol=symbol) for sym
 def breaking(positions, equity):
     account = an_account("1000", *(a_position(str(q), symbol=s) for s, q in positions.items()))
     account = replace(account, equity=Notional(Decimal(equity)))
-    marked = approval.Marked(equity=account.equity, at=NOW)
+    marked = Marked(equity=account.equity, at=NOW)
     return account, next_state(a_state(), marked, FULL)
 
 
@@ -677,7 +677,7 @@ MARKET = approval.Market(
 def test_a_weekly_cut_is_asked_for_once(positions):
     account, state = breaking(positions, "899")
     limits = full_limits_with(max_day_drawdown=1)
-    state = next_state(a_state(), approval.Marked(equity=account.equity, at=NOW), limits)
+    state = next_state(a_state(), Marked(equity=account.equity, at=NOW), limits)
     given = {"instruments": PRICES, "closing": frozenset(), "now": NOW}
     orders = breaker_intents(state, account, limits, **given)
     assert {i.symbol for i in orders.intents} == set(positions)

@@ -99,11 +99,11 @@ def _desks(summary: Summary) -> Table:
     desks = _plain(
         "Decisions by desk",
         Column("desk", overflow="fold"),
-        numbers=("decisions", "intents", "approved", "vetoed", "sent back", "referred"),
+        numbers=("decisions", "skipped", "intents", "approved", "vetoed", "sent back", "referred"),
     )
     for desk in summary.desks:
         came = (desk.approved, desk.vetoed, desk.sent_back, desk.referred)
-        counts = (desk.decisions, desk.intents, *came)
+        counts = (desk.decisions, desk.skipped, desk.intents, *came)
         desks.add_row(desk.strategy_id, *(f"{count:,}" for count in counts))
     return desks
 

@@ -12,7 +12,14 @@ from risk.intent import OrderIntent
 from risk.referral import Referral
 from sextant.cycle import Approved, Decision, Regeneration, Ruling
 from sextant.evaluation.scorecard import Scorecard
-from sextant.facts import BarSeen, DecisionFailed, FlawsSeen, GapSeen, ModelCosts
+from sextant.facts import (
+    BarSeen,
+    DecisionFailed,
+    DecisionSkipped,
+    FlawsSeen,
+    GapSeen,
+    ModelCosts,
+)
 from sextant.referrals import ReferralEnded
 
 _NOT_NEW = (FlawKind.DUPLICATE, FlawKind.OUT_OF_ORDER)
@@ -78,6 +85,8 @@ class Retelling:
             case ReferralEnded():
                 verdicts.end_referral(fact.end)
                 self._approve(self._waiting.pop(fact.intent_id, None), fact.ruling)
+            case DecisionSkipped():
+                verdicts.skip(fact.strategy_id)
             case DecisionFailed():
                 self.card.failures += 1
             case ModelCosts():

@@ -63,6 +63,7 @@ class DeskSummary:
 
     strategy_id: str
     decisions: int
+    skipped: int  # bars that it was to decide on, and did not
     intents: int
     approved: int  # at once, when asked again, or with consent
     sent_back: int
@@ -264,6 +265,7 @@ def _desks(verdicts: Verdicts) -> tuple[DeskSummary, ...]:
         DeskSummary(
             strategy_id=strategy_id,
             decisions=desk.decisions,
+            skipped=desk.skipped,
             intents=desk.intents,
             approved=desk.approved,
             sent_back=desk.sent_back,

@@ -20,6 +20,7 @@ class DeskCount:
     """What one desk decided, and what became of it."""
 
     decisions: int = 0
+    skipped: int = 0  # bars that it was to decide on, and did not
     intents: int = 0
     approved: int = 0  # at once, when asked again, or with consent
     sent_back: int = 0
@@ -67,6 +68,10 @@ class Verdicts:
         if intent is not None:
             self.intents += 1
             self.days[intent.decided_at.date()].intents += 1
+
+    def skip(self, strategy_id: str) -> None:
+        """Take one bar on which a desk did not decide."""
+        self.desks[strategy_id].skipped += 1
 
     def approve(self, intent: OrderIntent, shadowed: Sequence[Objection]) -> None:
         """Take what may go to the venue, and what rules in shadow had against it."""

@@ -1,6 +1,6 @@
 """When new exposure stops, for how long, and who may lift it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -8,9 +8,15 @@ from pydantic import TypeAdapter
 
 from data.instrument import Notional
 from risk.breaker import (
+    Anchor,
+    BreakerActed,
     Halt,
     Marked,
+    MarketSeen,
+    ModelAnswered,
+    ModelFailed,
     OrderPlaced,
+    Rebalanced,
     Reset,
     RiskState,
     TradingState,
@@ -229,6 +235,146 @@ def test_zero_cool_downs_are_off():
 def test_an_account_without_equity_cannot_start(equity):
     with pytest.raises(ValueError, match="cannot start"):
         initial_state(Notional(Decimal(equity)), NOW)
+
+
+def test_an_account_that_has_never_traded():
+    cents = Notional(Decimal("0.5"))
+    assert initial_state(cents, NOW) == RiskState(
+        trading=ACTIVE,
+        reason="",
+        peak_equity=cents,
+        day=Anchor(date=date(2025, 3, 5), equity=cents),
+        week=Anchor(date=date(2025, 3, 3), equity=cents),
+        month=Anchor(date=date(2025, 3, 1), equity=cents),
+        day_peak=cents,
+        equity_known=True,
+        loss_streak=0,
+        cool_down_until={},
+        spike_until={},
+        model_failures={},
+        paused_until={},
+        weekly_reached=None,
+        acted={},
+        halted_until=None,
+        halted_for="",
+    )
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(OrderPlaced(symbol=BTC, at=NOW), id="an order"),
+        pytest.param(Rebalanced(symbol=BTC, at=NOW), id="rebalancing"),
+        pytest.param(BreakerActed(reason="a test", at=NOW), id="a breaker's orders"),
+        pytest.param(
+            MarketSeen(symbol=BTC, atr=4.0, mean_atr=1.0, move=0.1, at=NOW), id="a wild market"
+        ),
+    ],
+)
+def test_what_is_told_twice_changes_nothing_the_second_time(event):
+    once = after(event)
+    assert once != a_state()
+    assert after(event, state=once) is once
+
+
+@pytest.mark.req("S2-43")
+@pytest.mark.parametrize(
+    ("atr", "mean", "spikes"),
+    [
+        pytest.param(1.5, 0.5, False, id="at the ratio"),
+        pytest.param(1.51, 0.5, True, id="beyond it"),
+        pytest.param(1.0, 0.0, False, id="no mean"),
+    ],
+)
+def test_a_spike_is_a_range_beyond_so_many_means(atr, mean, spikes):
+    state = after(MarketSeen(symbol=BTC, atr=atr, mean_atr=mean, move=None, at=NOW))
+    assert state.spike_until == ({BTC: NOW + LIMITS.spike_span} if spikes else {})
+
+
+@pytest.mark.req("S2-44")
+def test_an_answer_ends_the_count_of_its_desk_and_of_no_other():
+    failed = after(*(ModelFailed(strategy_id=desk, at=NOW) for desk in ("one", "two")))
+    answered = after(ModelAnswered(strategy_id="one", at=NOW), state=failed)
+    assert answered == a_state(model_failures={"two": 1})
+    assert after(ModelAnswered(strategy_id="one", at=NOW), state=answered) is answered
+
+
+@pytest.mark.parametrize(
+    ("at", "anchors"),
+    [
+        pytest.param(LATER, ("2025-03-05 1000", "2025-03-03 1000", "2025-03-01 1000"), id="today"),
+        pytest.param(
+            THURSDAY, ("2025-03-06 999", "2025-03-03 1000", "2025-03-01 1000"), id="another day"
+        ),
+        pytest.param(
+            MONDAY, ("2025-03-10 999", "2025-03-10 999", "2025-03-01 1000"), id="another week"
+        ),
+        pytest.param(
+            APRIL, ("2025-04-01 999", "2025-03-31 999", "2025-04-01 999"), id="another month"
+        ),
+    ],
+)
+def test_a_day_a_week_and_a_month_begin_with_their_first_equity(at, anchors):
+    state = after(marked("999", at))
+    seen = (f"{anchor.date} {anchor.equity}" for anchor in (state.day, state.week, state.month))
+    assert tuple(seen) == anchors
+
+
+@pytest.mark.req("S1-98")
+def test_a_reset_of_a_fall_within_the_day_measures_the_day_anew_and_not_the_drawdown():
+    limits = limits_with(max_day_drawdown="0.04")
+    halted = after(marked("960"), limits=limits)
+    assert (halted.trading, halted.reason) == (HALTED, "day_drawdown_limit")
+    lifted = after(Reset(by="Ada", why="looked", at=LATER), state=halted, limits=limits)
+    assert (lifted.trading, lifted.day_peak, lifted.peak_equity) == (ACTIVE, None, 1000)
+
+
+@pytest.mark.req("S1-98")
+def test_a_limit_from_the_days_peak_that_is_off_follows_no_peak_and_halts_nothing():
+    assert after(marked("1100")).day_peak == 1000
+    nothing_left = after(marked("0"), state=a_state(peak_equity=None))
+    assert (nothing_left.trading, nothing_left.reason) == (REDUCING, "monthly_loss_limit")
+
+
+def test_an_equity_that_is_unknown_is_remembered_as_such():
+    assert after(marked(None)).equity_known is False
+
+
+@pytest.mark.parametrize(
+    ("peak", "equity", "then"),
+    [
+        pytest.param(None, "0.5", "0.5", id="the first"),
+        pytest.param("0.5", "0.8", "0.8", id="a higher one"),
+        pytest.param("0.8", "0.79", "0.8", id="a lower one"),
+        pytest.param(None, "0", None, id="nothing is no peak"),
+        pytest.param("0", "1000", "0", id="a peak of nothing stays, so that what reads it refuses"),
+    ],
+)
+def test_a_peak_is_the_highest_equity(peak, equity, then):
+    state = a_state(peak_equity=None if peak is None else Notional(Decimal(peak)))
+    seen = after(marked(equity), state=state).peak_equity
+    assert seen == (None if then is None else Decimal(then))
+
+
+def test_one_win_clears_one_loss():
+    assert after(a_trade("-1"), a_trade("1")).loss_streak == 0
+
+
+@pytest.mark.req("S1-100")
+def test_a_losing_streak_says_that_it_is_the_reason():
+    state = after(a_trade("-1"), a_trade("-1"), a_trade("-1"))
+    assert (state.reason, state.halted_for) == ("loss_streak", "loss_streak")
+    over = after(marked("1000", NOW + timedelta(minutes=30)), state=state)
+    assert (over.trading, over.reason, over.halted_until, over.halted_for) == (ACTIVE, "", None, "")
+
+
+def test_a_reset_of_a_manual_halt_forgets_no_streak_and_no_peak():
+    halted = after(
+        Halt(by="Ada", why="upgrade", at=LATER), state=a_state(loss_streak=LIMITS.max_loss_streak)
+    )
+    lifted = after(Reset(by="Ada", why="done", at=LATER), state=halted)
+    assert (lifted.trading, lifted.loss_streak) == (ACTIVE, LIMITS.max_loss_streak)
+    assert (lifted.peak_equity, lifted.day_peak) == (1000, 1000)
 
 
 @pytest.mark.req("S1-99")

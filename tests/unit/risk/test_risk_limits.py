@@ -1,11 +1,13 @@
 """The operator's numbers: complete, coherent, or no start."""
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
 from data.instrument import Symbol
 from data.regime import Regime
-from risk.limits import RiskLimits
+from risk.limits import OverlayRule, RiskLimits
 from tests.builders_risk import (
     BTC,
     LIMITS,
@@ -37,6 +39,129 @@ def step(losses, size, confidence):
         "min_confidence": confidence,
         "max_leverage": 5,
     }
+
+
+def fall(drawdown, leverage):
+    return {"drawdown": drawdown, "max_leverage": leverage}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        pytest.param(
+            {"regimes": {Regime.CHOPPY: REGIMES[Regime.CHOPPY], "ranging": REGIMES["ranging"]}},
+            "regimes without limits: trending_bull, trending_bear, volatile_bull, volatile_bear, "
+            "breakout_potential, unknown",
+            id="regimes missing",
+        ),
+        pytest.param(
+            {"derisk_drawdown": "0.21"},
+            "derisk_drawdown lies beyond max_drawdown, so it could never act",
+            id="de-risking after the halt",
+        ),
+        pytest.param(
+            {"shadow": ["stop_loss", "trend", "equity"]},
+            "cannot be tried in shadow: equity, stop_loss",
+            id="a guard in shadow",
+        ),
+        pytest.param(
+            {"tiers": [tier(0.6, 1), tier(0.7, 1)]},
+            "tiers must fall in confidence, and may not rise in size",
+            id="tiers",
+        ),
+        pytest.param(
+            {"loss_streaks": [step(3, "0.5", 0), step(5, 1, 0)]},
+            "loss_streaks must rise in losses, and may only get stricter",
+            id="streaks",
+        ),
+        pytest.param(
+            {"drawdown_leverage": [fall("0.1", 2), fall("0.1", 1)]},
+            "drawdown_leverage must deepen, and may only get stricter",
+            id="one fall twice",
+        ),
+        pytest.param(
+            {"drawdown_leverage": [fall("0.1", 1), fall("0.2", 2)]},
+            "drawdown_leverage must deepen, and may only get stricter",
+            id="deeper, yet looser",
+        ),
+    ],
+)
+def test_limits_that_do_not_fit_say_why(changes, why):
+    with pytest.raises(ValidationError, match=f"Value error, {re.escape(why)} "):
+        limits_with(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"tiers": [tier(0.8, 1), tier(0.6, 1)]}, id="tiers of one size"),
+        pytest.param({"loss_streaks": [step(3, 1, 0.7), step(5, 1, 0.7)]}, id="steps of one size"),
+        pytest.param({"drawdown_leverage": [fall("0.1", 2), fall("0.2", 2)]}, id="one leverage"),
+        pytest.param({"derisk_drawdown": "0.2"}, id="de-risking at the halt"),
+    ],
+)
+def test_what_is_no_looser_than_before_is_coherent(changes):
+    assert limits_with(**changes)
+
+
+@pytest.mark.parametrize(
+    ("rule", "against", "agreeing", "vetoes"),
+    [
+        pytest.param(OverlayRule.AGREEMENT, 0, 0, False, id="agreement: none"),
+        pytest.param(OverlayRule.AGREEMENT, 1, 9, True, id="agreement: one against"),
+        pytest.param(OverlayRule.MAJORITY_VOTE, 1, 1, False, id="majority: as many for it"),
+        pytest.param(OverlayRule.MAJORITY_VOTE, 2, 1, True, id="majority: more against"),
+        pytest.param(OverlayRule.ONE_AGREES, 0, 0, False, id="one agrees: none"),
+        pytest.param(OverlayRule.ONE_AGREES, 1, 0, True, id="one agrees: only one, against"),
+        pytest.param(OverlayRule.ONE_AGREES, 9, 1, False, id="one agrees: one for it"),
+    ],
+)
+def test_how_trends_are_combined(rule, against, agreeing, vetoes):
+    assert rule.vetoes(against, agreeing) is vetoes
+
+
+SWITCHED = {
+    "adv_cap": {"max_adv_share": "0.1"},
+    "day_drawdown_limit": {"max_day_drawdown": "0.99"},
+    "depth": {"min_depth": 1},
+    "depth_share": {"max_depth_share": "0.1"},
+    "dynamic_floor": {"dynamic_floor": 0.1},
+    "expected_edge": {"min_net_edge_bps": 1},
+    "fresh_book": {"max_book_age": "PT1S"},
+    "kelly": {"kelly_fraction": "0.1"},
+    "liquidation_distance": {"min_liquidation_distance": "0.1"},
+    "low_conf_veto": {"no_trade_below": 0.1},
+    "overlay_trend": {"overlay_timeframes": ["1h"]},
+    "referral": {"refer_above": "0.1"},
+    "restricted_hours": {"restricted_hours": [{"start": "22:00", "end": "02:00"}]},
+    "round_trip_cost": {"max_cost_to_risk": 1},
+    "trend": {"trend_gate": True},
+    "value_at_risk": {"max_value_at_risk": "0.1"},
+}
+
+
+@pytest.mark.parametrize("rule", SWITCHED)
+def test_a_number_above_zero_switches_its_rule_on(rule):
+    assert limits_with().off == SWITCHED.keys()
+    assert limits_with(**SWITCHED[rule]).off == SWITCHED.keys() - {rule}
+
+
+def test_what_switches_a_rule_off_again():
+    assert limits_with(max_spread_bps=0, min_stop_atr=0).off == {*SWITCHED, "spread", "stop_atr"}
+    assert "referral" not in limits_with(refer_below=0.1).off
+    assert "overlay_trend" in limits_with(overlay_timeframes=["1h"], overlay_size="0.5").off
+
+
+def test_symbols_are_tied_both_ways_as_strongly_as_it_counts():
+    pairs = [(BTC, XRP, "0.5"), (BTC, "ETH/USDT", "-0.5"), (XRP, "ETH/USDT", "0.49")]
+    limits = limits_with(
+        correlations=[{"first": a, "second": b, "correlation": c} for a, b, c in pairs],
+        min_correlation="0.5",
+    )
+    assert limits.tied_to(BTC) == {XRP: 1, "ETH/USDT": -1}
+    assert limits.tied_to(XRP) == {BTC: 1}
+    assert limits.tied_to(Symbol("ETH/USDT")) == {BTC: -1}
+    assert limits.tied_to(Symbol("SOL/USDT")) == {}
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,38 @@ def test_what_can_be_shadowed_is_in_the_book_and_guards_no_account():
     assert not guards & SHADOWABLE
 
 
+def test_what_may_be_tried_is_what_the_limits_let_be_tried():
+    assert {info.name for info in BOOK if info.can_be_shadowed} == SHADOWABLE
+
+
+def test_a_row_is_a_rule_of_one_road_or_none():
+    for info in BOOK:
+        names = {
+            rule.__name__: rule for rule in (*rules.RULES_FOR_ENTRIES, *rules.RULES_FOR_REDUCTIONS)
+        }
+        rule = names.get(info.name) if info.kind is Kind.RULE else None
+        assert info.entries == (rule is None or rule in rules.RULES_FOR_ENTRIES)
+        assert info.reductions == (rule is not None and rule in rules.RULES_FOR_REDUCTIONS)
+
+
+SENTENCES = {
+    "leverage": "Gross exposure is no larger a multiple of equity than account, regime, "
+    "confidence, drawdown and losing streak allow.",
+    "kelly": "The loss at the stop is no more than a part of what Kelly would bet (S2-39).",
+    "shadow": "What is only tried is asked and recorded, and does not act.",
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_a_row_says_what_it_does_in_a_sentence(name):
+    assert {info.text for info in BOOK if info.name == name} == {SENTENCES[name]}
+
+
+def test_every_row_is_of_a_kind_and_proves_something():
+    assert {info.kind for info in BOOK} == set(Kind)
+    assert all(info.rows and isinstance(info.rows, tuple) for info in BOOK)
+
+
 @pytest.mark.parametrize("info", BOOK, ids=lambda info: f"{info.kind}-{info.name}")
 def test_every_row_says_what_it_is(info: RuleInfo, shared_data):
     assert info.text.endswith(".")

@@ -204,6 +204,7 @@ GATE = {
         DeskSummary(
             strategy_id="a-desk-with-a-long-name",
             decisions=1_000_000,
+            skipped=1_000,
             intents=200_000,
             approved=100_000,
             sent_back=1_001,
@@ -247,7 +248,7 @@ def test_the_page_shows_what_came_to_the_gate(tmp_path):
         Page(write_report(tmp_path, summary, a_scorecard())[1].read_text()).text.split()
     )
     assert "correlated_exposure shadow 123,456 99,999 12,345 25% -0.10 -1,234.6 365" in text
-    assert "a-desk-with-a-long-name 1,000,000 200,000 100,000 99,000 1,001 1,002" in text
+    assert "a-desk-with-a-long-name 1,000,000 1,000 200,000 100,000 99,000 1,001 1,002" in text
     assert "2026-01-20 20 1,000 -1.23% round_trip_cost 20, trend 1" in text
 
 

@@ -17,7 +17,15 @@ from risk.intent import Envelope
 from risk.referral import Referral
 from sextant.cycle import Approved, Decision, Regeneration, Vetoed
 from sextant.evaluation.retelling import Retelling
-from sextant.facts import TOPICS, BarSeen, DecisionFailed, FlawsSeen, GapSeen, ModelCosts
+from sextant.facts import (
+    TOPICS,
+    BarSeen,
+    DecisionFailed,
+    DecisionSkipped,
+    FlawsSeen,
+    GapSeen,
+    ModelCosts,
+)
 from sextant.referrals import End, ReferralEnded
 from sextant.report_command import _PASSED_OVER, _RUN, _STATE
 from tests.builders_engine import a_ledger, an_entry, an_exit
@@ -184,6 +192,9 @@ def test_every_kind_of_fact_is_counted_once():
         ended(End.EXPIRED),
         GapSeen(at=START, gap=gap),
         failed,
+        DecisionSkipped(
+            at=START, strategy_id="desk", symbol=BTC, bar_closed_at=START, reason="busy"
+        ),
     ).card
     verdicts = card.verdicts
     assert (card.decisions, card.intents, card.vetoes) == (2, 1, 1)
@@ -192,6 +203,7 @@ def test_every_kind_of_fact_is_counted_once():
     assert (verdicts.referrals, verdicts.referral_ends) == (1, {"expired": 1})
     assert card.seats.by_voter["gpt"].votes.total() == 1
     desk = verdicts.desks["desk"]
+    assert (desk.decisions, desk.skipped, desk.intents) == (2, 1, 1)
     assert (desk.approved, desk.vetoed, desk.sent_back, desk.referred) == (1, 1, 1, 1)
 
 
