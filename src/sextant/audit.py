@@ -23,6 +23,7 @@ from agents.vote import Abstention, Ballot, RecordedAnswer, VoterId
 from data.clock import ManualClock
 from data.faults import Refused
 from data.instrument import Symbol
+from data.news import NewsItem
 from data.postgres.bars import PostgresBarStore
 from data.postgres.embedded import database
 from data.postgres.migrate import migrate
@@ -52,6 +53,8 @@ from sextant.facts import (
     DecisionFailed,
     DecisionSkipped,
     FlawsSeen,
+    FundingSeen,
+    NewsSeen,
     RunStarted,
     RunStopped,
     Watched,
@@ -67,6 +70,7 @@ from sextant.journal.postgres import PostgresJournal
 from sextant.journal.record import Record
 from sextant.journal.verify import verify
 from sextant.operator import obey
+from sextant.outside import Outside
 from sextant.referrals import End, ReferralEnded
 from sextant.reset import Past
 from sextant.session import Session
@@ -170,6 +174,7 @@ class Auditor:
         self._clock = ManualClock(_EPOCH)
         self._orders: list[object] = []  # facts that rebuild orders and ledger
         self._state: RiskState | None = None
+        self._news: list[NewsItem] = []
         self._desk_states: dict[str, RiskState] = {}
         self._due: deque[RiskState | DeskRiskState] = deque()  # what a reset must have come to
         self._run: RunStarted | None = None  # the last
@@ -201,6 +206,8 @@ class Auditor:
             self._orders.append(fact)
         if isinstance(fact, RiskState):
             self._state = fact
+        if isinstance(fact, NewsSeen):
+            self._news.append(fact.item)
         if isinstance(fact, DeskRiskState):
             self._desk_states[fact.strategy_id] = fact.state
 
@@ -217,6 +224,10 @@ class Auditor:
                 await self._ask_again(session, fact)
             case BookSeen():
                 session.note(fact.book)
+            case FundingSeen():
+                session.note(fact.rate)
+            case NewsSeen():
+                session.learn(fact.item)
             case DecisionSkipped():
                 self._seen.pop((fact.strategy_id, fact.symbol, fact.bar_closed_at), None)
             case DecisionFailed():
@@ -292,9 +303,17 @@ class Auditor:
             journal=self._made,
             clock=self._clock,
             keep_all=True,
+            outside=self._past_news(settings),
         )
         warm_up(self.session.desks, past)
         self._desks = {desk.strategy_id: desk for desk in self.session.desks}
+
+    def _past_news(self, settings: Settings) -> Outside:
+        """The headlines that were known when the run began."""
+        outside = Outside(settings.news)
+        for item in self._news:
+            outside.learn(item)
+        return outside
 
     async def _order_facts(self) -> AsyncIterator[object]:
         for fact in self._orders:

@@ -8,6 +8,7 @@ from data.account import AccountState
 from data.bar import Bar
 from data.instrument import Symbol
 from data.snapshot import MarketHistory, Snapshot, take_snapshot
+from sextant.outside import Heard
 
 
 class Desk:
@@ -24,9 +25,11 @@ class Desk:
         self._histories = histories
         self._warm_up = strategy.requirements.warm_up
 
-    def look(self, symbol: Symbol, account: AccountState, *, now: datetime) -> Snapshot:
+    def look(
+        self, symbol: Symbol, account: AccountState, *, now: datetime, heard: Heard
+    ) -> Snapshot:
         """The market of `symbol` as it is known now, whether or not a bar has just closed."""
-        return take_snapshot(self._histories[symbol], account, taken_at=now)
+        return _snapshot(self._histories[symbol], account, now, heard)
 
     def learn(self, bar: Bar) -> None:
         """Take in one bar of the past, without deciding on it."""
@@ -34,7 +37,9 @@ class Desk:
         if history is not None:
             history.add(bar)
 
-    def observe(self, bar: Bar, account: AccountState, *, now: datetime) -> Snapshot | None:
+    def observe(
+        self, bar: Bar, account: AccountState, *, now: datetime, heard: Heard
+    ) -> Snapshot | None:
         """What the strategy may see once `bar` has closed.
 
         None if there is nothing to decide on: the bar is another desk's, it closes no bar of the
@@ -47,4 +52,12 @@ class Desk:
         history.add(bar)
         if history.count == before or history.count < self._warm_up:
             return None
-        return take_snapshot(history, account, taken_at=now)
+        return _snapshot(history, account, now, heard)
+
+
+def _snapshot(
+    history: MarketHistory, account: AccountState, now: datetime, heard: Heard
+) -> Snapshot:
+    return take_snapshot(
+        history, account, taken_at=now, headlines=heard.headlines, funding=heard.funding
+    )

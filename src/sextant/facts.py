@@ -9,7 +9,9 @@ from typing import Any
 from data.bar import Bar
 from data.defect import Defect
 from data.feed import FeedInterrupted
+from data.funding import FundingRate
 from data.instrument import Symbol
+from data.news import NewsItem
 from data.order_book import OrderBook
 from data.quality import Flaw
 from execution.difference import Reconciliation
@@ -68,6 +70,22 @@ class BookSeen:
 
     at: datetime
     book: OrderBook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewsSeen:
+    """A headline, and when we learned it."""
+
+    at: datetime
+    item: NewsItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingSeen:
+    """The funding rate that the desks were shown, and from when on."""
+
+    at: datetime
+    rate: FundingRate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +164,8 @@ TOPICS: Mapping[str, type] = {
     "stop": RunStopped,
     "bar": BarSeen,
     "book": BookSeen,
+    "news": NewsSeen,
+    "funding": FundingSeen,
     "gap": GapSeen,
     "flaw": FlawsSeen,
     "defect": DefectsSeen,

@@ -24,6 +24,7 @@ from sextant.facts import codec, venue_codec
 from sextant.history import read_history, warm_up
 from sextant.journal.postgres import PostgresJournal
 from sextant.market import DaemonMarket, Service, open_market, require_daemon_market
+from sextant.outside import Outside
 from sextant.recovery import Recollection
 from sextant.session import Session
 from sextant.settings import Settings, secret
@@ -56,7 +57,7 @@ class House:
     def services(self) -> list[Service]:
         """What runs beside the trading."""
         keep = Service(name="upkeep", run=self._keep_store)
-        return [keep, *self.market.services()]
+        return [keep, *self.market.services(self.session.learn)]
 
     async def _keep_store(self) -> None:
         """Drop what is too old of the market's raw data, at the start and daily."""
@@ -138,7 +139,8 @@ async def _furnish(
     resumed = journal.last is not None
     engine = wiring.engine(settings, paper, journal, clock)
     parts = wiring.subaccounts(settings, clock)
-    before = Recollection(settings.desk, parts)
+    outside = Outside(settings.news)
+    before = Recollection(settings.desk, parts, outside)
     await engine.recover(before.following(journal.facts()))
     before.require_same(settings, market.name)
     now, real = clock.now(), SystemClock()
@@ -163,6 +165,7 @@ async def _furnish(
         journal=journal,
         clock=clock,
         keep_all=True,
+        outside=outside,
     )
     warm_up(session.desks, past)
     started = wiring.run_started(

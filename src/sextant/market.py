@@ -5,6 +5,7 @@ A made-up market runs on a clock of its own and brings its own past. A live one 
 public data: what is told is kept too, and what the store lacks of the past the exchange is asked.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from data.feeds.synthetic import SyntheticFeed, SyntheticMarket
 from data.instrument import Symbol
 from data.kraken_db.order_book import BookSnapshots
 from data.kraken_db.websocket_writer import StoreWriter
+from data.news import NewsItem
 from data.order_book import OrderBook
 from data.postgres.bars import PostgresBarStore
 from data.postgres.books import PostgresBookStore
@@ -37,6 +39,7 @@ from data.postgres.funding import PostgresFundingStore
 from data.postgres.news import PostgresNewsStore
 from data.postgres.pool import Pool
 from data.postgres.trades import PostgresTradeStore
+from data.store import StoreUnavailable
 from sextant.settings import (
     LiveMarketSettings,
     RecordedMarketSettings,
@@ -47,6 +50,7 @@ from sextant.settings import (
 Newest = Mapping[Symbol, datetime]
 _FILL_EVERY, _FILL_BACK = timedelta(hours=1), timedelta(hours=24)
 _FUNDING_EVERY, _FUNDING_BACK = timedelta(minutes=10), timedelta(days=30)
+_HEADLINES_EVERY = timedelta(seconds=10)
 _SPARE = 2  # bars more than are needed are asked for: the newest may still be open
 _log = structlog.get_logger(__name__)
 
@@ -94,8 +98,8 @@ class DaemonMarket(Protocol):
         """The house is ready: time runs."""
         ...
 
-    def services(self) -> Sequence[Service]:
-        """What runs beside the feed."""
+    def services(self, learn: Callable[[NewsItem], None]) -> Sequence[Service]:
+        """What runs beside the feed; headlines that are kept are to be learned."""
         ...
 
     async def keep(self, event: MarketEvent) -> None:
@@ -161,7 +165,7 @@ class MadeUpMarket:
     def go(self) -> None:
         self.clock.go()
 
-    def services(self) -> Sequence[Service]:
+    def services(self, learn: Callable[[NewsItem], None]) -> Sequence[Service]:
         return ()
 
     async def keep(self, event: MarketEvent) -> None: ...
@@ -179,6 +183,7 @@ class LiveMarket:
         self._live = live
         self._symbols = tuple(settings.instruments)
         self._max_behind = settings.watch.max_skew
+        self._news_age = settings.news.max_age
         self._pool = pool
         self._exchange = exchange
         self._bars = PostgresBarStore(pool, exchange=exchange)
@@ -245,9 +250,12 @@ class LiveMarket:
 
     def go(self) -> None: ...
 
-    def services(self) -> Sequence[Service]:
+    def services(self, learn: Callable[[NewsItem], None]) -> Sequence[Service]:
         live = self._live
-        services = [Service(name="news", run=self._collect_news)]
+        services = [
+            Service(name="news", run=self._collect_news),
+            Service(name="headlines", run=partial(self._tell_headlines, learn)),
+        ]
         if live.keep_trades:
             services += [
                 Service(name="trades", run=self._writer.run, close=self._writer.drain),
@@ -269,6 +277,17 @@ class LiveMarket:
     async def _collect_news(self) -> None:
         news = PostgresNewsStore(self._pool)
         await collect_news(self._live.news, news, self.clock, report=_tell_news)
+
+    async def _tell_headlines(self, learn: Callable[[NewsItem], None]) -> None:
+        """What any collector has kept becomes known to the desks within seconds."""
+        news, told = PostgresNewsStore(self._pool), self.clock.now() - self._news_age
+        while True:
+            now = self.clock.now()
+            with contextlib.suppress(StoreUnavailable):
+                for item in await news.known(since=told, until=now):
+                    learn(item)
+                told = now
+            await self.clock.sleep(_HEADLINES_EVERY)
 
     async def _collect_funding(self) -> None:
         await collect_funding(

@@ -16,8 +16,10 @@ from sextant.facts import (
     DecisionSkipped,
     FlawsSeen,
     ModelCosts,
+    NewsSeen,
     RunStarted,
 )
+from sextant.outside import Outside
 from sextant.referrals import End, ReferralEnded
 from sextant.settings import AccountSettings, DeskSettings, Settings
 from sextant.subaccount import DeskRiskState, Subaccount
@@ -30,8 +32,11 @@ class AnotherAccount(Refused):
 class Recollection:
     """The end of a journal, fact by fact; memory does not grow with its length."""
 
-    def __init__(self, desks: Sequence[DeskSettings], parts: Sequence[Subaccount] = ()) -> None:
+    def __init__(
+        self, desks: Sequence[DeskSettings], parts: Sequence[Subaccount], outside: Outside
+    ) -> None:
         self._desks = desks
+        self._outside = outside  # which learns the headlines again
         self._parts = parts  # whose ledgers are brought up to date on the way
         self._costs: ModelCosts | None = None
         self._run: RunStarted | None = None
@@ -57,6 +62,8 @@ class Recollection:
             case Fill():
                 for part in self._parts:
                     part.book(fact)
+            case NewsSeen():
+                self._outside.learn(fact.item)
             case ModelCosts():
                 self._costs = fact
             case RunStarted():

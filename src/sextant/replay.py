@@ -22,6 +22,7 @@ from sextant.evaluation.summary import Summary, summarise
 from sextant.facts import RunStopped, codec
 from sextant.journal.jsonl import JsonlJournal
 from sextant.journal.unkept import UnkeptJournal
+from sextant.outside import Outside
 from sextant.session import Session
 from sextant.settings import Settings
 
@@ -116,6 +117,7 @@ async def replay(
             journal=ours,
             clock=clock,
             keep_all=keep_all,
+            outside=Outside(settings.news),
         )
         ours.write(
             wiring.run_started(

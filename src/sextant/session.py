@@ -15,6 +15,7 @@ from data.feed import FeedInterrupted
 from data.funding import FundingRate
 from data.instrument import Symbol
 from data.market_watch import MarketWatch
+from data.news import NewsItem
 from data.order_book import OrderBook
 from data.quality import FlawKind
 from data.regime import Regime
@@ -37,10 +38,13 @@ from sextant.facts import (
     DecisionSkipped,
     DefectsSeen,
     FlawsSeen,
+    FundingSeen,
     GapSeen,
     ModelCosts,
+    NewsSeen,
     Watched,
 )
+from sextant.outside import Outside
 from sextant.referrals import End, Referrals, Waiting
 from sextant.sight import MoveWatch, wildness
 
@@ -67,6 +71,7 @@ class Session:
         clock: Clock,
         keep_all: bool,
         budget: Budget,
+        outside: Outside,
     ) -> None:
         self.book = book
         self.desks = tuple(desks)
@@ -83,6 +88,8 @@ class Session:
         self._moves = {symbol: MoveWatch() for symbol in symbols}
         self._orders: dict[Symbol, OrderBook] = {}  # the newest order books
         self._shown: dict[Symbol, OrderBook] = {}  # those on record
+        self._outside = outside
+        self._shown_funding: dict[Symbol, FundingRate] = {}
         self.referrals = Referrals(journal)
 
     async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
@@ -94,6 +101,7 @@ class Session:
             await self._paper.observe(bar)
         now = self._clock.now()  # nothing is awaited from here on: what comes next is later
         self.book.engine.settle()
+        self._show_funding(bar.symbol, now)
         if self._keep_all:
             self._journal.write(BarSeen(at=now, bar=bar))
         flaws = self.watch.bar(bar, now=now)
@@ -109,12 +117,25 @@ class Session:
             self.referrals.expire(now)
         self.scorecard.see(bar, self.book.ledger.equity)
         sightings = []
+        heard = self._outside.heard(bar.symbol, now)
         for desk in self.desks:
-            snapshot = desk.observe(bar, account, now=now)
+            snapshot = desk.observe(bar, account, now=now, heard=heard)
             if snapshot is not None and not flaws:
                 self._watch_wildness(snapshot, now)
                 sightings.append((desk, snapshot))
         return sightings
+
+    def _show_funding(self, symbol: Symbol, now: datetime) -> None:
+        """Put the funding rate on record that the desks are about to be shown."""
+        rate = self._outside.funding(symbol, now)
+        if rate is not None and rate is not self._shown_funding.get(symbol):
+            self._shown_funding[symbol] = rate
+            self._journal.write(FundingSeen(at=now, rate=rate))
+
+    def learn(self, item: NewsItem) -> None:
+        """Take a headline in; each goes on record once, when it is learned."""
+        if self._outside.learn(item):
+            self._journal.write(NewsSeen(at=self._clock.now(), item=item))
 
     def _watch_moves(self, bar: Bar, now: datetime) -> None:
         """An unusual move lets nothing into its symbol for a time, whoever decides when."""
@@ -148,7 +169,9 @@ class Session:
             case OrderBook():
                 self._orders[event.symbol] = event
                 self.watch.book(event)
-            case Trade() | FundingRate():
+            case FundingRate():
+                self._outside.note(event)
+            case Trade():
                 pass  # no desk looks at these yet
 
     def unfit(self, symbol: Symbol, now: datetime) -> str:
@@ -245,7 +268,8 @@ class Session:
     def judge_again(self, waiting: Waiting, consent: Consent, *, now: datetime) -> Ruling | None:
         """Have an order that waited judged on the account and the market as they are now."""
         intent = waiting.referral.intent
-        snapshot = waiting.desk.look(intent.symbol, self.book.account(now), now=now)
+        heard = self._outside.heard(intent.symbol, now)
+        snapshot = waiting.desk.look(intent.symbol, self.book.account(now), now=now, heard=heard)
         self._show_orders(intent.symbol, now)
         orders = self._orders.get(intent.symbol)
         market = self.book.market(snapshot, intent, waiting.regime, orders)

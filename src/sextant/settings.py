@@ -31,6 +31,7 @@ from data.faults import Refused
 from data.feeds.live import LiveFeedSettings
 from data.feeds.synthetic import ORIGIN
 from data.instrument import Instrument, Notional, Quantity, Symbol
+from data.news_window import NewsWindow
 from data.postgres.upkeep import Retention
 from data.quality import QualityLimits
 from data.utc import require_utc
@@ -254,6 +255,8 @@ class Settings(Section):
     protection: ProtectionSettings
     quality: QualityLimits
     watch: WatchLimits
+    news: NewsWindow = NewsWindow()
+    """How much of the news agents are shown."""
     evaluation: EvaluationSettings
     storage: StorageSettings
 

@@ -48,6 +48,7 @@ from sextant.book import Book
 from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
 from sextant.facts import RunStarted
+from sextant.outside import Outside
 from sextant.session import Session
 from sextant.settings import PROJECT, DeskSettings, LiveMarketSettings, Mode, Settings, secret
 from sextant.subaccount import Subaccount
@@ -224,6 +225,7 @@ def session(
     journal: OrderJournal,
     clock: Clock,
     keep_all: bool,
+    outside: Outside,
 ) -> Session:
     """Desks, book and scorecard around an engine; `state` is None where none is on record."""
     card = Scorecard(
@@ -253,6 +255,7 @@ def session(
         clock=clock,
         keep_all=keep_all,
         budget=seats.budget,
+        outside=outside,
     )
 
 

@@ -3,12 +3,15 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from data.clock import ManualClock
 from data.faults import Corrupt
 from data.feeds.synthetic import SyntheticMarket
+from data.funding import FundingRate
+from data.news import NewsItem, NewsStream
 from execution.order import Submitting
 from execution.reconcile import reconcile
 from execution.venues.paper import PaperVenue
@@ -18,15 +21,19 @@ from sextant.alerts import Alert, AlertKind
 from sextant.facts import (
     BarSeen,
     DecisionFailed,
+    FundingSeen,
+    NewsSeen,
     Watched,
     codec,
     venue_codec,
 )
 from sextant.journal.memory import MemoryJournal
+from sextant.outside import Outside
 from sextant.settings import load_settings
 from tests.builders_daemon import ROOT
 
 SETTINGS = load_settings(ROOT / "config" / "rehearsal.toml")
+DAY = timedelta(days=1)
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
 
@@ -84,6 +91,7 @@ class Stand:
             journal=self.journal,
             clock=self.clock,
             keep_all=True,
+            outside=Outside(SETTINGS.news),
         )
         market = SyntheticMarket(seed=7, instruments=list(instruments.values()))
         self._bars = market.bars_after(START)
@@ -233,3 +241,43 @@ def test_a_replay_asks_no_model_whatever_keys_are_set(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-set-but-not-asked")
     seats = wiring.unasked_roster(SETTINGS, ManualClock(START))
     assert set(seats.stand_ins) == {seat.voter for seat in SETTINGS.seat}
+
+
+def a_headline(title="Ripple rises", *, published, seen=None):
+    return NewsItem(
+        source="wire",
+        stream=NewsStream.MICRO,
+        title=title,
+        url=f"https://example.org/{title}",
+        published_at=published,
+        first_seen_at=seen or published,
+    )
+
+
+@pytest.mark.req("S3-6")
+async def test_a_headline_is_shown_from_when_it_was_seen_and_goes_on_record_once(stand):
+    now = (await stand.sighting()).taken_at
+    early = a_headline(published=now - timedelta(hours=1))
+    late = a_headline("From tomorrow", published=now - timedelta(hours=1), seen=now + DAY)
+    for item in (early, late, early):
+        stand.session.learn(item)
+    assert (await stand.sighting()).headlines == (early,)
+    assert [fact.item for fact in await stand.facts(NewsSeen)] == [early, late]
+
+
+async def test_the_newest_funding_rate_is_shown_and_goes_on_record_before_its_bar(stand):
+    snapshot = await stand.sighting()
+    symbol, now = snapshot.instrument.symbol, snapshot.taken_at
+    rate = FundingRate(
+        symbol=symbol, at=now + DAY, seen_at=now, rate=Decimal("0.0001"), interval=DAY
+    )
+    ahead = replace(rate, seen_at=now + DAY)
+    for told, shown in ((rate, rate), (ahead, None)):
+        stand.session.note(told)
+        while (seen := await stand.sighting()).instrument.symbol != symbol:
+            assert seen.funding is None
+        assert seen.funding == shown
+    facts = await stand.facts(object)
+    (place,) = [i for i, fact in enumerate(facts) if isinstance(fact, FundingSeen)]
+    assert facts[place].rate == rate
+    assert isinstance(facts[place + 1], BarSeen)
