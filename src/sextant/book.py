@@ -161,6 +161,7 @@ class Book:
         """Put an approved order on record and in the queue, or say why there is none."""
         match verdict:
             case ApprovedOrder():
+                self._scorecard.verdicts.approve(verdict.intent, verdict.shadowed)
                 placed = OrderPlaced(symbol=verdict.intent.symbol, at=now)
                 for risk in self._risks_of(placed.symbol):
                     risk.note(placed)
@@ -168,9 +169,13 @@ class Book:
                 self._accept(verdict, now=now)
             case Rejection():
                 self._journal.write(verdict)
-                self._scorecard.reject(verdict)
-            case Referral() | Revision():
+                self._scorecard.verdicts.reject(verdict)
+            case Referral():
                 self._journal.write(verdict)
+                self._scorecard.verdicts.refer(verdict)
+            case Revision():
+                self._journal.write(verdict)
+                self._scorecard.verdicts.send_back(verdict)
 
     def _accept(self, approved: ApprovedOrder, *, now: datetime) -> None:
         try:

@@ -1,19 +1,20 @@
 """`sextant data`: what is kept of the market, whether it is fit, and making it whole."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import orjson
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from data.bar import Timeframe
 from data.clock import SystemClock
-from data.collect.checking import Checked, Finding, check_minutes, findings
+from data.collect.checking import Checked, Finding, check_minutes, fill_from, findings
 from data.collect.filling import fill_shown
 from data.collect.gaps import SETTLED, Means
 from data.collect.missing import minute_of
@@ -32,6 +33,7 @@ from data.postgres.pool import Pool, connect
 from data.postgres.trades import PostgresTradeStore
 from sextant.settings import LiveMarketSettings, Settings, secret
 
+_VENUES: Final = frozenset(Exchange)  # of which there is always more
 _CONSECUTIVE: Final = frozenset({Exchange.KRAKEN, Exchange.BINANCE, Exchange.BINANCE_TESTNET})
 _NOTHING: Final = "nothing is kept yet: start the daemon, or import or fill history"
 _LATE: Final = 2  # intervals: what is older is shown as late
@@ -83,39 +85,53 @@ async def read_status(pool: Pool, *, now: datetime) -> DataStatus:
     return DataStatus(at=now, bars=tuple(bars), trades=tuple(trades))
 
 
-def status_table(status: DataStatus) -> Table:
-    """The same, for people."""
-    table = Table(title=f"kept at {minute(status.at)} UTC")
-    for heading in ("exchange", "symbol", "of", "from", "until"):
-        table.add_column(heading)
-    for heading in ("age", "rows", "missing", "gaps", "in parts"):
-        table.add_column(heading, justify="right")
-    for bars in status.bars:
-        is_late = bars.age(status.at) > _LATE * bars.timeframe.delta
-        table.add_row(
-            bars.exchange,
-            bars.symbol,
-            bars.timeframe.value,
-            minute(bars.first - bars.timeframe.delta),
-            minute(bars.last),
-            _age(bars.age(status.at)),
-            *(f"{n:,}" for n in (bars.rows, bars.missing, len(bars.gaps), bars.incomplete)),
-            style="yellow" if bars.missing or is_late else None,
+def status_tables(status: DataStatus) -> Iterator[Table]:
+    """The same, for people: a table for each exchange, none wider than 80 columns."""
+    for exchange in sorted({found.exchange for found in (*status.bars, *status.trades)}):
+        table = Table(
+            title=f"{exchange}, as kept at {minute(status.at)} UTC",
+            box=box.SIMPLE_HEAD,
+            padding=0,
+            show_edge=False,
         )
-    for trades in status.trades:
-        missing = _missing_ids(trades)
-        table.add_row(
-            trades.exchange,
-            trades.symbol,
-            "trades",
-            minute(trades.first),
-            minute(trades.last),
-            _age(trades.age(status.at)),
-            f"{trades.rows:,}",
-            f"{missing:,}",
-            style="yellow" if missing else None,
-        )
-    return table
+        for heading in ("symbol", "of", "since", "until"):
+            table.add_column(heading)
+        for heading in ("age", "rows", "missing", "gaps", "parts"):
+            table.add_column(heading, justify="right")
+        for bars in status.bars:
+            if bars.exchange == exchange:
+                _add_bars(table, bars, status.at)
+        for trades in status.trades:
+            if trades.exchange == exchange:
+                _add_trades(table, trades, status.at)
+        yield table
+
+
+def _add_bars(table: Table, bars: BarCoverage, now: datetime) -> None:
+    is_late = bars.exchange in _VENUES and bars.age(now) > _LATE * bars.timeframe.delta
+    table.add_row(
+        bars.symbol,
+        bars.timeframe.value,
+        str((bars.first - bars.timeframe.delta).date()),
+        minute(bars.last),
+        _age(bars, now),
+        *(f"{n:,}" for n in (bars.rows, bars.missing, len(bars.gaps), bars.incomplete)),
+        style="yellow" if bars.missing or is_late else None,
+    )
+
+
+def _add_trades(table: Table, trades: TradeCoverage, now: datetime) -> None:
+    missing = _missing_ids(trades)
+    table.add_row(
+        trades.symbol,
+        "trades",
+        str(trades.first.date()),
+        minute(trades.last),
+        _age(trades, now),
+        f"{trades.rows:,}",
+        f"{missing:,}",
+        style="yellow" if missing else None,
+    )
 
 
 def status_json(status: DataStatus) -> str:
@@ -157,8 +173,11 @@ def _missing_ids(trades: TradeCoverage) -> int:
     return trades.missing if trades.exchange in _CONSECUTIVE else 0
 
 
-def _age(age: timedelta) -> str:
-    minutes = int(age.total_seconds()) // 60
+def _age(found: BarCoverage | TradeCoverage, now: datetime) -> str:
+    """Nothing where no venue goes on: a made-up market has a clock of its own."""
+    if found.exchange not in _VENUES:
+        return ""
+    minutes = int(found.age(now).total_seconds()) // 60
     days, hours = minutes // 1_440, minutes // 60
     return f"{days} d" if days else f"{hours} h" if hours else f"{minutes} min"
 
@@ -168,13 +187,16 @@ async def check_store(
 ) -> tuple[list[Checked], list[Finding]]:
     """The minutes of the last `days` of each symbol that is kept, and everything wrong with them.
 
+    What no venue goes on with, such as a made-up market or an import, ends with its last bar.
+
     Raises:
         StoreUnavailable: the store cannot be reached now.
     """
-    until = minute_of(now - SETTLED)
     kept = [found for found in await bar_coverage(pool) if found.timeframe is Timeframe.M1]
     checked = []
     for found in kept:
+        goes_on = found.exchange in _VENUES
+        until = minute_of(now - SETTLED) if goes_on else found.last
         since = max(found.first - Timeframe.M1.delta, until - timedelta(days=days))
         bars = PostgresBarStore(pool, exchange=found.exchange)
         checked.append(
@@ -185,7 +207,7 @@ async def check_store(
                 settings.quality,
                 since=since,
                 until=until,
-                now=now,
+                now=now if goes_on else found.last,
                 missing_ids=await _ids_missing(pool, found, since, until),
             )
         )
@@ -212,7 +234,7 @@ def _absent(settings: Settings, kept: Iterable[BarCoverage]) -> list[Finding]:
             exchange=exchange,
             symbol=symbol,
             what="no bar is kept",
-            remedy=f"start the daemon, or sextant data fill --symbols {symbol} --since a day",
+            remedy=f"start the daemon, or {fill_from(exchange, symbol, None)}",
         )
         for symbol in settings.traded
         if symbol not in there
@@ -249,7 +271,8 @@ async def run_status(settings: Settings, *, as_json: bool, console: Console) -> 
     if as_json:
         console.out(status_json(status), highlight=False)
     elif status.bars or status.trades:
-        console.print(status_table(status))
+        for table in status_tables(status):
+            console.print(table)
     else:
         console.print(_NOTHING)
 

@@ -11,6 +11,7 @@ from risk.referral import Referral, is_open
 from sextant.command import CannotObey
 from sextant.cycle import Ruling
 from sextant.desk import Desk
+from sextant.evaluation.verdicts import Verdicts
 
 
 class End(StrEnum):
@@ -44,8 +45,9 @@ class Waiting:
 class Referrals:
     """The orders of one account that wait for a person; forgotten when the process ends."""
 
-    def __init__(self, journal: OrderJournal) -> None:
+    def __init__(self, journal: OrderJournal, verdicts: Verdicts) -> None:
         self._journal = journal
+        self._verdicts = verdicts
         self._waiting: dict[str, Waiting] = {}
 
     def __iter__(self) -> Iterator[Referral]:
@@ -83,6 +85,7 @@ class Referrals:
     def end(self, intent_id: str, end: End, ruling: Ruling | None = None, *, at: datetime) -> None:
         """Put on record what became of an order that waited."""
         self._journal.write(ReferralEnded(at=at, intent_id=intent_id, end=end, ruling=ruling))
+        self._verdicts.end_referral(end)
 
 
 def in_words(referral: Referral) -> str:

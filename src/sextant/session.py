@@ -23,7 +23,7 @@ from data.snapshot import Snapshot
 from data.trade import Trade
 from execution.journal import OrderJournal
 from execution.venues.paper import PaperVenue
-from risk.approval import Revision, Verdict
+from risk.approval import ApprovedOrder, Revision, Verdict
 from risk.breaker import MarketSeen, ModelAnswered, ModelFailed
 from risk.referral import Consent, Referral
 from sextant.alerts import AlertKind
@@ -90,7 +90,7 @@ class Session:
         self._shown: dict[Symbol, OrderBook] = {}  # those on record
         self._outside = outside
         self._shown_funding: dict[Symbol, FundingRate] = {}
-        self.referrals = Referrals(journal)
+        self.referrals = Referrals(journal, scorecard.verdicts)
 
     async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
         """Let one closed bar in: fills, marks, stops; then what each desk sees of it.
@@ -213,7 +213,13 @@ class Session:
         self, desk: Desk, snapshot: Snapshot, deliberation: Deliberation, *, now: datetime
     ) -> Verdict | None:
         """From the deliberation to the order queue; nothing is awaited on the way."""
-        self.scorecard.count(snapshot, deliberation)
+        self.scorecard.decided(
+            desk.strategy_id,
+            snapshot.instrument.symbol,
+            snapshot.bar.close,
+            deliberation.ballots,
+            deliberation.intent,
+        )
         if deliberation.answers or deliberation.ballots:
             self.keep_costs()
         self._judge_models(desk, deliberation.consensus, now)
@@ -257,6 +263,7 @@ class Session:
             self.decisions[desk.strategy_id, symbol], ruling=again.ruling
         )
         self._journal.write(again)
+        self.scorecard.verdicts.ask_again(intent, approved=isinstance(verdict, ApprovedOrder))
         if verdict is not None:
             self._act(desk, regime, verdict, now=now)
 
@@ -307,6 +314,7 @@ class Session:
 
     def skip(self, desk: Desk, snapshot: Snapshot, reason: str) -> None:
         """Put on record that `desk` does not decide on `snapshot`."""
+        self.scorecard.verdicts.skip(desk.strategy_id)
         self._journal.write(
             DecisionSkipped(
                 at=self._clock.now(),

@@ -165,7 +165,8 @@ def _money(card: Scorecard, account: AccountState, model_costs_usd: Decimal) -> 
         Text(
             f"trades {card.trades:,}, {wins}; fees {card.fees:,.2f}; "
             f"models {model_costs_usd:,.4f} USD; "
-            f"vetoed {card.vetoes:,} of {card.intents:,} intents; failures {card.failures:,}"
+            f"vetoed {card.verdicts.vetoes:,} of {card.verdicts.intents:,} intents; "
+            f"failures {card.failures:,}"
         ),
     ]
 

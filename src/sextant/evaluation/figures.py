@@ -148,10 +148,10 @@ def _days(summary: Summary) -> str:
     busy, others = summary.busy_days, summary.other_days
     if not busy.count:
         return f"0 of {others.count:,}"
-    return (
-        f"{busy.count:,} of {busy.count + others.count:,}; mean return "
-        f"{percent(busy.mean_change)} on these, {percent(others.mean_change)} on the others"
-    )
+    went = f"mean return {percent(busy.mean_change)} on these"
+    if others.count:
+        went = f"{went}, {percent(others.mean_change)} on the others"
+    return f"{busy.count:,} of {busy.count + others.count:,}; {went}"
 
 
 def busiest(summary: Summary) -> list[GateDay]:

@@ -99,11 +99,14 @@ def bar_plot(
     width = max((WIDTH - _LEFT - _RIGHT) / len(times) * 0.7, 1.0)
     shapes = [_value_axis(scale, number), _time_axis(scale, span)]
     for at, value in zip(times, values, strict=True):
-        x = scale.x(min(max(at, span[0]), span[1])) - width / 2
+        middle = scale.x(min(max(at, span[0]), span[1]))
+        left = max(middle - width / 2, _LEFT)
+        right = min(middle + width / 2, WIDTH - _RIGHT)
         top, bottom = scale.y(max(value, 0.0)), scale.y(min(value, 0.0))
+        kind = "gain" if value > 0 else "fall" if value < 0 else "grid"
         shapes.append(
-            f'<rect class="{"gain" if value > 0 else "fall" if value < 0 else "grid"}" x="{x:.1f}" '
-            f'y="{top:.1f}" width="{width:.1f}" height="{max(bottom - top, 0.5):.1f}">'
+            f'<rect class="{kind}" x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
+            f'height="{max(bottom - top, 0.5):.1f}">'
             f"<title>{at:%Y-%m-%d}: {number(value, 0.0001)}</title></rect>"
         )
     return _svg(label, height, shapes)

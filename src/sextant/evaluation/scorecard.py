@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from agents.strategy import Deliberation
 from agents.vote import Ballot
 from data.account import ClosedTrade
 from data.bar import Bar
 from data.instrument import Notional, Price, Side, Symbol
-from data.snapshot import Snapshot
 from execution.fill import Fill
-from risk.approval import Rejection
 from risk.intent import OrderIntent
 from sextant.evaluation.equity import EquityCurve
 from sextant.evaluation.seats import SeatScores
@@ -63,7 +60,7 @@ class Scorecard:
 
     def decided(
         self,
-        strategy_id: str | None,
+        strategy_id: str,
         symbol: Symbol,
         price: Price,
         ballots: Sequence[Ballot],
@@ -74,20 +71,6 @@ class Scorecard:
         self.verdicts.count(strategy_id, intent)
         if ballots:
             self.seats.count(symbol, float(price), ballots)
-
-    def count(self, snapshot: Snapshot, deliberation: Deliberation) -> None:
-        """The same of a desk that is not named."""
-        self.decided(
-            None,
-            snapshot.instrument.symbol,
-            snapshot.bar.close,
-            deliberation.ballots,
-            deliberation.intent,
-        )
-
-    def reject(self, rejection: Rejection) -> None:
-        """Take one veto."""
-        self.verdicts.reject(rejection)
 
     def fill(self, fill: Fill, rate: Decimal | None) -> None:
         """Take one of our fills; `rate` converts its quote currency into the account's."""
@@ -112,16 +95,6 @@ class Scorecard:
         self.profit += max(pnl, 0.0)
         self.loss += max(-pnl, 0.0)
         self.fees += float(trade.fees)
-
-    @property
-    def intents(self) -> int:
-        """Wishes of the desks."""
-        return self.verdicts.intents
-
-    @property
-    def vetoes(self) -> int:
-        """Of these, and of what protection and breakers ask for."""
-        return self.verdicts.vetoes
 
     @property
     def hit_rate(self) -> float | None:

@@ -60,13 +60,13 @@ class Verdicts:
         self.acting.see(bar)
         self.shadow.see(bar)
 
-    def count(self, strategy_id: str | None, intent: OrderIntent | None) -> None:
+    def count(self, strategy_id: str, intent: OrderIntent | None) -> None:
         """Take what a desk wished on one bar."""
-        if strategy_id is not None:
-            self.desks[strategy_id].decisions += 1
-            self.desks[strategy_id].intents += intent is not None
+        desk = self.desks[strategy_id]
+        desk.decisions += 1
         if intent is not None:
             self.intents += 1
+            desk.intents += 1
             self.days[intent.decided_at.date()].intents += 1
 
     def skip(self, strategy_id: str) -> None:

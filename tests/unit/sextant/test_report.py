@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from io import StringIO
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from data.instrument import Side
 from sextant.evaluation.figures import busiest, figures, filled_by, stand_in_notice
+from sextant.evaluation.plot import WIDTH, bar_plot
 from sextant.evaluation.report import table, write_report
 from sextant.evaluation.summary import (
     DayGroup,
@@ -24,6 +25,8 @@ from sextant.evaluation.summary import (
 )
 from tests.builders_evaluation import (
     BTC,
+    DAY,
+    START,
     a_bar,
     a_fill,
     a_replay,
@@ -167,6 +170,12 @@ def test_risk_is_told_before_return():
             id="days with many vetoes",
         ),
         pytest.param(
+            {"busy_days": DayGroup(count=3, mean_change=None)},
+            "days of over 5 vetoes",
+            "3 of 3; mean return undefined on these",
+            id="every day with many vetoes",
+        ),
+        pytest.param(
             {"other_days": DayGroup(count=8, mean_change=0.001)},
             "days of over 5 vetoes",
             "0 of 8",
@@ -288,6 +297,19 @@ def test_the_page_stands_alone_and_shows_everything(replayed, tmp_path):
 def test_a_run_without_anything_has_a_page(tmp_path):
     path = write_report(tmp_path, a_summary(a_scorecard()), a_scorecard())[1]
     assert "no bar" in path.read_text()
+
+
+def test_the_bars_of_the_first_and_the_last_day_stay_inside_the_plot():
+    noon, later = START + DAY / 2, START + DAY / 2 + timedelta(hours=6)
+    drawn = bar_plot([noon, later], [0.1, -0.1], label="return", span=(noon, later))
+    edges = [
+        (float(x), float(x) + float(width))
+        for x, width in re.findall(
+            r'<rect class="[a-z]+" x="([0-9.]+)" .*?width="([0-9.]+)"', drawn
+        )
+    ]
+    assert edges[0][0] == 76
+    assert edges[1][1] == pytest.approx(WIDTH - 14, abs=0.1)
 
 
 def test_what_others_wrote_is_text_on_the_page(tmp_path):

@@ -197,7 +197,7 @@ def test_every_kind_of_fact_is_counted_once():
         ),
     ).card
     verdicts = card.verdicts
-    assert (card.decisions, card.intents, card.vetoes) == (2, 1, 1)
+    assert (card.decisions, verdicts.intents, verdicts.vetoes) == (2, 1, 1)
     assert (card.interruptions, card.failures) == (1, 1)
     assert (verdicts.revisions, verdicts.asked_again, verdicts.approved_again) == (1, 1, 1)
     assert (verdicts.referrals, verdicts.referral_ends) == (1, {"expired": 1})

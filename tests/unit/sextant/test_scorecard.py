@@ -113,7 +113,7 @@ def test_every_deliberation_counts_whatever_it_came_to():
     card = a_scorecard()
     decide(card)
     decide(card, WISH, a_vote())
-    assert (card.decisions, card.intents) == (2, 1)
+    assert (card.decisions, card.verdicts.intents) == (2, 1)
     assert card.seats.by_voter["gpt"].votes.total() == 1
 
 

@@ -113,7 +113,8 @@ def test_a_first_run_needs_no_key():
         pytest.param(
             "[market]\nsource = 'krakn'\ntimeframe = '1m'",
             "mine.toml: market: Input tag 'krakn' found using 'source' does not match any of the "
-            "expected tags: 'synthetic', 'recorded', 'kraken', 'binanceusdm', 'hyperliquid'",
+            "expected tags: 'synthetic', 'recorded', 'kraken', 'binanceusdm', "
+            "'binanceusdm_testnet', 'hyperliquid'",
             id="an unknown market",
         ),
         pytest.param(
