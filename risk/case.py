@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Generic, TypeVar, overload
 
 from data.account import AccountState, InFlight
+from data.bar import Timeframe
 from data.instrument import Quantity
 from risk.breaker import RiskState
 from risk.intent import OrderIntent
@@ -18,6 +19,7 @@ from risk.referral import Consent
 
 _NOTHING = Decimal(0)
 _ONE = Decimal(1)
+_HOUR = timedelta(hours=1)
 
 
 T = TypeVar("T")
@@ -227,23 +229,24 @@ class Case:
 
         A trend counts beyond the threshold, not at it; a stale or unreadable one is neutral.
         """
-        limits, against, agreeing = self.limits, [], 0
-        if not limits.overlay_timeframes:
+        limits = self.limits
+        trends = self._overlay_trends() if limits.overlay_timeframes else []
+        weighed = [(timeframe.delta / _HOUR, trend) for timeframe, trend in trends]
+        if not limits.overlay_rule.vetoes(weighed, limits.overlay_threshold):
             return ()
-        for overlay in self.market.overlays:
-            trend = overlay.trend * self.sign
-            age = (self.now - overlay.updated_at) / overlay.timeframe.delta
-            if (
-                overlay.timeframe not in limits.overlay_timeframes
-                or not 0 <= age <= limits.overlay_max_age
-            ):
-                continue
-            if -math.inf < trend < -limits.overlay_threshold:
-                kind = "downtrend" if self.sign > 0 else "uptrend"
-                against.append(f"{overlay.timeframe}_{kind}")
-            elif limits.overlay_threshold < trend < math.inf:
-                agreeing += 1
-        return tuple(against) if limits.overlay_rule.vetoes(len(against), agreeing) else ()
+        kind = "downtrend" if self.sign > 0 else "uptrend"
+        return tuple(f"{t}_{kind}" for t, trend in trends if trend < -limits.overlay_threshold)
+
+    def _overlay_trends(self) -> list[tuple[Timeframe, float]]:
+        """The trends that can be read, above zero where they go with the entry."""
+        asked, oldest = self.limits.overlay_timeframes, self.limits.overlay_max_age
+        return [
+            (overlay.timeframe, overlay.trend * self.sign)
+            for overlay in self.market.overlays
+            if overlay.timeframe in asked
+            and 0 <= (self.now - overlay.updated_at) / overlay.timeframe.delta <= oldest
+            and math.isfinite(overlay.trend)
+        ]
 
 
 def known(value: Decimal | None) -> Decimal | None:

@@ -1,6 +1,6 @@
 """The operator's numbers: the `[risk]` section of config/*.toml."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -115,9 +115,16 @@ class OverlayRule(StrEnum):
     AGREEMENT = "agreement"  # none may be against the entry (S1-108, S1-109)
     MAJORITY_VOTE = "majority_vote"  # no more against it than for it
     ONE_AGREES = "one_agrees"  # one for it is enough, or none against it (S1-115)
+    WEIGHTED_AVERAGE = "weighted_average"  # the mean, a trend counting as long as its interval is
 
-    def vetoes(self, against: int, agreeing: int) -> bool:
-        """Whether so many trends against an entry, and so many for it, are against it."""
+    def vetoes(self, trends: Sequence[tuple[float, float]], threshold: float) -> bool:
+        """Whether higher timeframes are against an entry.
+
+        Args:
+            trends: Of each its weight, and its trend as a share, above zero with the entry.
+        """
+        against = sum(trend < -threshold for _, trend in trends)
+        agreeing = sum(trend > threshold for _, trend in trends)
         match self:
             case OverlayRule.AGREEMENT:
                 return against > 0
@@ -125,6 +132,9 @@ class OverlayRule(StrEnum):
                 return against > agreeing
             case OverlayRule.ONE_AGREES:
                 return against > 0 and agreeing == 0
+            case OverlayRule.WEIGHTED_AVERAGE:
+                total = sum(weight for weight, _ in trends)
+                return sum(weight * trend for weight, trend in trends) < -threshold * total
 
 
 class RiskLimits(_Table):

@@ -75,6 +75,11 @@ def overlays(*trends, age=timedelta(0), timeframe=Timeframe.H1):
     )
 
 
+def hourly_and_quarterly(quarterly, hourly):
+    """The trends of 15 minutes and of an hour, which counts four times as much."""
+    return *overlays(quarterly, timeframe=Timeframe.M15), *overlays(hourly)
+
+
 def against(*trends, intent=None, **limits):
     given = {"overlay_timeframes": ["15m", "1h"]} | limits
     market = {
@@ -326,6 +331,24 @@ CASES = [
         "two against, one for: one agrees",
     ),
     objects(rules.overlay_trend, against(-0.01, 0.0, overlay_rule="one_agrees"), "none agrees"),
+    passes(
+        rules.overlay_trend,
+        against(*hourly_and_quarterly(-0.01, 0.001), overlay_rule="weighted_average"),
+        "the longer one weighs more: for it",
+    ),
+    objects(
+        rules.overlay_trend,
+        against(*hourly_and_quarterly(0.01, -0.006), overlay_rule="weighted_average"),
+        "the longer one weighs more: against it",
+    ),
+    passes(
+        rules.overlay_trend,
+        against(*hourly_and_quarterly(-0.002, -0.002), overlay_rule="weighted_average"),
+        "an average exactly at the threshold",
+    ),
+    passes(
+        rules.overlay_trend, against(overlay_rule="weighted_average"), "no trend has an average"
+    ),
     # confidence 0.5 of a move of 1 % is 50 bps; 2 x 20 bps of slippage leave 10
     passes(
         rules.expected_edge,

@@ -117,7 +117,22 @@ def test_what_is_no_looser_than_before_is_coherent(changes):
     ],
 )
 def test_how_trends_are_combined(rule, against, agreeing, vetoes):
-    assert rule.vetoes(against, agreeing) is vetoes
+    trends = [(1.0, -0.01)] * against + [(1.0, 0.01)] * agreeing + [(1.0, 0.002), (1.0, -0.002)]
+    assert rule.vetoes(trends, 0.002) is vetoes
+
+
+@pytest.mark.parametrize(
+    ("trends", "vetoes"),
+    [
+        pytest.param([], False, id="nothing to weigh"),
+        pytest.param([(1.0, -0.03), (4.0, 0.005)], False, id="-0.2 %: at the threshold"),
+        pytest.param([(1.0, -0.03), (4.0, 0.004)], True, id="-0.28 %"),
+        pytest.param([(4.0, -0.01), (1.0, 0.02)], True, id="the weightier against it"),
+    ],
+)
+@pytest.mark.req("S1-127")
+def test_a_weighted_average_counts_a_trend_by_its_weight(trends, vetoes):
+    assert OverlayRule.WEIGHTED_AVERAGE.vetoes(trends, 0.002) is vetoes
 
 
 SWITCHED = {
