@@ -238,10 +238,12 @@ def _an_entry(desk: str, symbol: Symbol, now: datetime) -> OrderIntent:
 def render(
     settings: Settings, numbers: Mapping[str, Number], standing: Standing | None
 ) -> RenderableType:
-    """The book in two tables, of rules and of numbers; 100 columns are enough."""
+    """The book in tables: rules, numbers, and the desks with numbers of their own; 100 columns are
+    enough."""
     bound = binding(standing, settings) if standing is not None else {}
     rows = [(info, _now(info, settings.risk, bound, standing)) for info in BOOK]
-    return Group(_headline(standing, settings), _rules(rows, numbers), _numbers(numbers))
+    tables = [_rules(rows, numbers), _numbers(numbers), *_desks(settings, standing)]
+    return Group(_headline(standing, settings), *tables)
 
 
 def _headline(standing: Standing | None, settings: Settings) -> Text:
@@ -258,6 +260,37 @@ def _headline(standing: Standing | None, settings: Settings) -> Text:
         f"losses in a row {state.loss_streak}",
         style="bold",
     )
+
+
+def _desks(settings: Settings, standing: Standing | None) -> Iterator[Table]:
+    """The desks that are held to limits of their own beside the account's."""
+    desks = [desk for desk in settings.desk if desk.capital is not None]
+    if not desks:
+        return
+    table = Table(
+        Column("desk", no_wrap=True),
+        Column("capital", no_wrap=True, justify="right"),
+        Column("numbers of its own", overflow="fold", ratio=2),
+        Column("trading", overflow="fold", ratio=1),
+        box=SIMPLE_HEAD,
+        expand=True,
+        pad_edge=False,
+        title="Desks with a part of the account",
+        title_justify="left",
+    )
+    for desk in desks:
+        own = desk.own_limits(settings.risk)
+        shown = "\n".join(f"{key} = {in_words(getattr(own, key))}" for key in desk.limits)
+        state = standing.desks.get(desk.strategy_id) if standing is not None else None
+        table.add_row(desk.strategy_id, f"{desk.capital:f}", shown, _trading(state, standing))
+    yield table
+
+
+def _trading(state: RiskState | None, standing: Standing | None) -> str:
+    if state is None or standing is None:
+        return "nothing is on record yet"
+    trading = trading_at(state, standing.at)
+    return f"{trading}: {state.reason}" if state.reason else trading.value
 
 
 def _now(

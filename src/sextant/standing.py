@@ -1,7 +1,7 @@
 """How an account stands by its journal, whether or not its daemon runs; nothing is written."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from sextant.facts import BarSeen, codec
 from sextant.house import DESK_JOURNAL
 from sextant.journal.postgres import PostgresJournal
 from sextant.settings import Settings, secret
+from sextant.subaccount import DeskRiskState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -29,6 +30,7 @@ class Standing:
     at: datetime  # of that record; the market's time of a rehearsal stands there until it goes on
     state: RiskState
     account: AccountState
+    desks: Mapping[str, RiskState]  # of the desks with a part of their own
 
 
 async def read_standing(settings: Settings) -> Standing | None:
@@ -85,6 +87,7 @@ class _Memory:
             self._ledger, settings.instruments, remembered=settings.engine.remembered
         )
         self._state: RiskState | None = None
+        self._desks: dict[str, RiskState] = {}
         self._at = _EPOCH
 
     def take(self, fact: object, at: datetime) -> None:
@@ -92,6 +95,8 @@ class _Memory:
         self._at = at
         if isinstance(fact, RiskState):
             self._state = fact
+        elif isinstance(fact, DeskRiskState):
+            self._desks[fact.strategy_id] = fact.state
         elif isinstance(fact, BarSeen):
             self._ledger.mark(fact.bar.symbol, fact.bar.close, fact.bar.closed_at)
         else:
@@ -102,4 +107,4 @@ class _Memory:
         if self._state is None:
             return None
         account = self._ledger.account(as_of=self._at, in_flight=self._blotter.in_flight())
-        return Standing(at=self._at, state=self._state, account=account)
+        return Standing(at=self._at, state=self._state, account=account, desks=self._desks)

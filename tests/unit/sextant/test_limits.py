@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from data.instrument import Notional
-from risk.breaker import Halt, Marked, ModelFailed, OrderPlaced, next_state
+from risk.breaker import Halt, Marked, ModelFailed, OrderPlaced, TradingState, next_state
 from risk.limits import RiskLimits
 from risk.rulebook import BOOK
 from sextant.cli import app
@@ -18,7 +18,7 @@ from sextant.limits import _SWITCHES, binding, in_words, is_on, numbers_of, rend
 from sextant.settings import PROJECT, load_settings
 from sextant.settings_file import read_layers
 from sextant.standing import Standing
-from tests.builders_daemon import a_config
+from tests.builders_daemon import EAGER, a_config
 from tests.builders_risk import BTC, FULL, LIMITS, NOW, a_state, a_trade, an_account
 
 PAPER = PROJECT / "config" / "paper.toml"
@@ -86,7 +86,7 @@ def test_what_can_be_off_is_on_with_its_numbers():
 
 
 def a_standing(state=None, equity="1000"):
-    return Standing(at=NOW, state=state or a_state(), account=an_account(equity))
+    return Standing(at=NOW, state=state or a_state(), account=an_account(equity), desks={})
 
 
 def after(*events):
@@ -184,3 +184,26 @@ def test_nobody_resets_without_a_name_and_a_reason(missing, tmp_path):
     words = [word for pair in given.items() for word in pair]
     ended = CliRunner().invoke(app, ["reset", *words, "--config", str(config)])
     assert ended.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("halted", "trading"),
+    [
+        pytest.param(None, "nothing is on record yet", id="before the first run"),
+        pytest.param("drawdown_limit", "halted: drawdown_limit", id="halted"),
+    ],
+)
+def test_a_desk_with_numbers_of_its_own_is_shown_with_them(tmp_path, halted, trading):
+    own = "    capital = 3000\n    limits = { max_drawdown = 0.004, derisk_drawdown = 0.004 }"
+    text = EAGER.replace('strategy_id = "chance-btc"', f'strategy_id = "chance-btc"\n{own}')
+    config = a_config(tmp_path, text)
+    settings = load_settings(config)
+    state = replace(a_state(), trading=TradingState.HALTED, reason=halted or "")
+    standing = replace(a_standing(), desks={"chance-btc": state}) if halted else None
+    shown = io.StringIO()
+    numbers = numbers_of(settings.risk, read_layers(config))
+    Console(file=shown, width=100).print(render(settings, numbers, standing))
+    row = " ".join(shown.getvalue().partition("Desks with a part")[2].split())
+    assert "chance-btc 3000 max_drawdown = 0.004" in row
+    assert trading in row
+    assert "chance-xrp" not in row
