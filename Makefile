@@ -31,7 +31,7 @@ soak: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 
-mutants: $(VENV)/.mutants  ## Twenty minutes on one core; docs/mutants.md says what for.
+mutants: $(VENV)/.mutants  ## A quarter of an hour on one core; see docs/mutants.md.
 	rm -rf $(MUTANTS)
 	mkdir -p $(MUTANTS)
 	cp -R risk data tests pyproject.toml $(MUTANTS)

@@ -1,4 +1,4 @@
-"""Feed: trades from a socket to bars, beside ccxt's own client on the same frames."""
+"""Feed: trades from a socket to bars and rows, beside ccxt's own client on the same frames."""
 
 import sys
 
@@ -13,6 +13,7 @@ _WAYS = {
     "ccxt": "bare ccxt.pro watch_trades",
     "source": "to trades (KrakenSource)",
     "feed": "to bars (LiveFeed)",
+    "rows": "to committed rows (StoreWriter, embedded PostgreSQL)",
 }
 
 
@@ -24,7 +25,7 @@ def measure(plan: Plan, console: Console) -> None:
         for way, done in runs.items():
             with console.status(f"feed: {way}, {number} of {plan.runs}"):
                 done.append(run([sys.executable, "-m", "bench.probes.feed", way, str(count)]))
-    for way in ("source", "feed"):
+    for way in ("source", "feed", "rows"):
         _require_whole(way, runs[way], count)
     console.print(_table(runs, count))
 

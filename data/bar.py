@@ -141,11 +141,14 @@ class Bar:
 
 
 class Resampler:
-    """Folds bars, given in order, into closed bars of a longer `timeframe`.
+    """Folds shorter bars, given in order, into closed bars of a longer `timeframe`.
 
     A longer bar is made of the bars of its interval that there are; one whose end is missing closes
     with the first bar past it, and an interval without any gives none. The interval in which the
     bars begin is left out unless they begin with it: nobody knows the rest.
+
+    Prices are those of bars with trades. One that is known to be without (`trades` is 0) repeats an
+    older close, which counts only where its whole interval was without; None counts as traded.
     """
 
     def __init__(self, timeframe: Timeframe) -> None:
@@ -158,6 +161,11 @@ class Resampler:
         self._turnover: Notional | None = None
         self._trades: int | None = None
 
+    def follow(self, longer: Bar) -> None:
+        """Go on after a bar of `timeframe` made elsewhere; bars that it holds are passed over."""
+        self._closes_at = longer.closed_at
+        self._first, self._last = None, longer
+
     def add(self, bar: Bar) -> tuple[Bar, ...]:
         """The longer bars that are closed now that `bar` is: none, one, or two across a gap."""
         closed: tuple[Bar, ...] = ()
@@ -166,7 +174,6 @@ class Resampler:
             self._open(bar)
         else:
             self._extend(bar)
-        self._last = bar
         return closed if bar.closed_at < self._closes_at else closed + self._close()
 
     def _open(self, bar: Bar) -> None:
@@ -174,18 +181,26 @@ class Resampler:
         begins_it = bar.opened_at == self._closes_at - self._timeframe.delta
         is_whole = begins_it or self._last is not None
         self._first = bar if is_whole else None
-        self._high, self._low, self._volume = bar.high, bar.low, bar.volume
-        self._turnover, self._trades = bar.turnover, bar.trades
+        self._high, self._low, self._last = bar.high, bar.low, bar
+        self._volume, self._turnover, self._trades = bar.volume, bar.turnover, bar.trades
 
     def _extend(self, bar: Bar) -> None:
-        self._high = max(self._high, bar.high)
-        self._low = min(self._low, bar.low)
+        trades, before = bar.trades, self._trades
+        if before == 0 and trades != 0:  # nothing had traded: prices begin here
+            self._first = bar if self._first is not None else None
+            self._high, self._low, self._last = bar.high, bar.low, bar
+        elif before == 0 or trades != 0:
+            if bar.high > self._high:
+                self._high = bar.high
+            if bar.low < self._low:
+                self._low = bar.low
+            self._last = bar
         self._volume = Quantity(self._volume + bar.volume)
         if self._turnover is not None:  # one unknown part leaves the whole unknown
             more = bar.turnover
             self._turnover = None if more is None else Notional(self._turnover + more)
-        if self._trades is not None:
-            self._trades = None if bar.trades is None else self._trades + bar.trades
+        if before is not None:
+            self._trades = None if trades is None else before + trades
 
     def _close(self) -> tuple[Bar, ...]:
         first, self._first = self._first, None

@@ -1,6 +1,7 @@
 """The sole input of every agent: one symbol at one moment, closed bars only; and how it is made."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -103,6 +104,34 @@ class MarketHistory:
         self._newest = datetime.min.replace(tzinfo=UTC)
         self._due = self._newest
 
+    def begin(self, past: Mapping[Timeframe, Sequence[Bar]]) -> None:
+        """Take in what closed before the first bar that is added, each size in order of time.
+
+        A frame takes the bars of its own size. What follows the newest of these is folded from the
+        shorter ones, of which a stretch that several sizes cover counts in the longest: bars of
+        `base` need reach no further back than the newest bar of the next size. A frame without
+        bars of its own is folded from all that there are.
+
+        Raises:
+            UnexpectedBar: a bar does not belong where it stands, or bars were added before;
+                nothing was taken in.
+        """
+        for timeframe, bars in past.items():
+            self._require_series(timeframe, bars)
+        for track in self._tracks:
+            for bar in past.get(track.timeframe, ()):
+                self._take(track, bar)
+        for track, resampler in self._resampled:
+            since = self._newest
+            if own := past.get(track.timeframe):
+                resampler.follow(own[-1])
+                since = own[-1].closed_at
+            shorter = (b for t, b in past.items() if t.delta < track.timeframe.delta)
+            for bar in _joined(shorter, since):
+                for longer in resampler.add(bar):
+                    self._take(track, longer)
+        self._newest = max((b[-1].closed_at for b in past.values() if b), default=self._newest)
+
     def add(self, bar: Bar) -> None:
         """Take in the next closed bar of the base timeframe; bars may be missing before it.
 
@@ -134,6 +163,22 @@ class MarketHistory:
         if track.timeframe is self.deciding:
             self.bar = bar
             self.count += 1
+
+    def _require_series(self, timeframe: Timeframe, bars: Sequence[Bar]) -> None:
+        before = self._newest
+        for bar in bars:
+            if (
+                bar.symbol != self.instrument.symbol
+                or bar.timeframe is not timeframe
+                or timeframe.delta < self._base.delta
+                or not before < bar.closed_at
+                or not timeframe.closes_at(bar.closed_at)
+            ):
+                raise UnexpectedBar(
+                    f"{bar.symbol} {bar.timeframe}: closed {bar.closed_at} after {before}, among"
+                    f" {timeframe} bars of {self.instrument.symbol}"
+                )
+            before = bar.closed_at
 
     def _require_expected(self, bar: Bar) -> None:
         if bar.symbol != self.instrument.symbol or bar.timeframe is not self._base:
@@ -170,6 +215,19 @@ class _Track:
             series=self._history.series,
             indicators=self._bank.update(closed_at, *ohlcv),
         )
+
+
+def _joined(series: Iterable[Sequence[Bar]], since: datetime) -> Iterator[Bar]:
+    """The bars that opened at `since` or later, in order, none within another that is longer."""
+    later = [bar for bars in series for bar in bars[bisect_right(bars, since, key=_close) :]]
+    for bar in sorted(later, key=lambda bar: (bar.opened_at, -bar.timeframe.delta)):
+        if bar.opened_at >= since:
+            yield bar
+            since = bar.closed_at
+
+
+def _close(bar: Bar) -> datetime:
+    return bar.closed_at
 
 
 def take_snapshot(

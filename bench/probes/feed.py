@@ -1,79 +1,49 @@
-"""Trades from a socket: `python -m bench.probes.feed WAY COUNT`; `server` is the other end.
+"""Trades from the socket of `flood`: `python -m bench.probes.feed WAY COUNT`.
 
-The server sends COUNT trades, one a frame as Kraken does, to whoever subscribes. WAY is `ccxt`
-(watch_trades, its cache made as large as needed), `source` (values of our own) or `feed` (bars).
+WAY is `ccxt` (watch_trades, its cache made as large as needed), `source` (values of our own),
+`feed` (bars) or `rows` (trades in PostgreSQL).
 """
 
 import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeAlias, cast
 
 import ccxt.pro  # type: ignore[import-untyped]
-import orjson
 
+from bench.probes import flood
+from bench.probes.flood import A_MINUTE, BTC, START
 from bench.process import BenchFailed
+from bench.scratch import server_folder
 from data.bar import Bar, Timeframe
 from data.clock import ManualClock
 from data.collect.patience import Patience
 from data.feeds.ccxt_source import config
 from data.feeds.kraken import KrakenSource
 from data.feeds.live import LiveFeed, LiveFeedSettings
+from data.feeds.live_ports import TradeSink
 from data.feeds.rate_budget import RateBudget
-from data.instrument import Symbol
-from tests.wire.kraken import KrakenServer
-from tests.wire.kraken_market import stamp
-from tests.wire.loopback import Peer
+from data.kraken_db.websocket_writer import StoreWriter, WriterSettings, write_live
+from data.postgres.bars import PostgresBarStore
+from data.postgres.embedded import EmbeddedPostgres
+from data.postgres.migrate import migrate
+from data.postgres.pool import Pool, connect
+from data.postgres.trades import PostgresTradeStore
+from data.trade import Trade
 
-_BTC = Symbol("BTC/USD")
-_START = datetime(2026, 3, 2, 12, tzinfo=UTC)
-_A_MINUTE = 200  # trades: 3 a second, as on a busy day
 _PATIENCE_S = 600.0
-
-
-class _Flood(KrakenServer):
-    """Tells all trades at once, as text that was made before."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(ManualClock(_START))
-        self._frames = [_frame(number) for number in range(count)]
-
-    async def obey(self, peer: Peer, command: dict[str, Any]) -> None:
-        await super().obey(peer, command)
-        if command["method"] == "subscribe":
-            for frame in self._frames:
-                await peer.socket.send_str(frame)
-
-
-def _frame(number: int) -> str:
-    at = _START + timedelta(minutes=1) / _A_MINUTE * number
-    row = {
-        "symbol": _BTC,
-        "side": "sell" if number % 3 else "buy",
-        "price": 85_600 + number % 997 / 10,
-        "qty": (number % 9_973 + 1) / 10**6,
-        "ord_type": "market",
-        "trade_id": number + 1,
-        "timestamp": stamp(at),
-    }
-    return orjson.dumps({"channel": "trade", "type": "update", "data": [row]}).decode()
-
-
-async def _serve(count: int) -> None:
-    async with _Flood(count) as server:
-        print(json.dumps(server.urls), flush=True)
-        await asyncio.Event().wait()
 
 
 @asynccontextmanager
 async def _server(count: int) -> AsyncGenerator[dict[str, Any], None]:
     """The other end, in a process of its own; its addresses."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __spec__.name, "server", str(count), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", flood.__name__, str(count), stdout=asyncio.subprocess.PIPE
     )
     try:
         line = await cast("asyncio.StreamReader", process.stdout).readline()
@@ -91,7 +61,7 @@ async def _by_ccxt(urls: dict[str, Any], count: int) -> int:
         await exchange.load_markets()
         told = 0
         while True:
-            trades = await exchange.watch_trades(_BTC)
+            trades = await exchange.watch_trades(BTC)
             told += len(trades)
             if int(trades[-1]["id"]) == count:
                 return told
@@ -106,9 +76,9 @@ def _source(urls: dict[str, Any], clock: ManualClock) -> KrakenSource:
 
 
 async def _by_source(urls: dict[str, Any], count: int) -> int:
-    source, told = _source(urls, ManualClock(_START)), 0
+    source, told = _source(urls, ManualClock(START)), 0
     try:
-        async with aclosing(cast("AsyncGenerator[Any, None]", source.trades(_BTC))) as stream:
+        async with aclosing(cast("AsyncGenerator[Any, None]", source.trades(BTC))) as stream:
             async for batch in stream:
                 told += len(batch)
                 if batch[-1].trade_id == count:
@@ -118,39 +88,92 @@ async def _by_source(urls: dict[str, Any], count: int) -> int:
     return told
 
 
-async def _by_feed(urls: dict[str, Any], count: int) -> int:
-    """Trades in the bars, when the last whole minute of them was told."""
-    clock = ManualClock(_START)
-    source, told, last = _source(urls, clock), 0, (count - 1) // _A_MINUTE
-    feed = LiveFeed(
+def _feed(source: KrakenSource, clock: ManualClock, sink: TradeSink | None = None) -> LiveFeed:
+    return LiveFeed(
         source,
         clock,
-        symbols=[_BTC],
+        symbols=[BTC],
         timeframe=Timeframe.M1,
         newest={},
         settings=LiveFeedSettings(max_ahead=timedelta(days=365)),
         patience=Patience(clock=clock),
+        sink=sink,
     )
+
+
+async def _by_feed(urls: dict[str, Any], count: int) -> int:
+    """Trades in the bars, when the last whole minute of them was told."""
+    clock = ManualClock(START)
+    source, told, last = _source(urls, clock), 0, (count - 1) // A_MINUTE
+    feed = _feed(source, clock)
     try:
         async with aclosing(feed.events()) as events:
             async for event in events:
                 if not isinstance(event, Bar):
                     raise BenchFailed(f"the feed told {event}")
                 told += event.trades or 0
-                if event.closed_at == _START + last * timedelta(minutes=1):
-                    return told + count - last * _A_MINUTE
+                if event.closed_at == START + last * timedelta(minutes=1):
+                    return told + count - last * A_MINUTE
     finally:
         await source.close()
     return told
 
 
-_WAYS = {"ccxt": _by_ccxt, "source": _by_source, "feed": _by_feed}
+class _Counted:
+    """The writer as a sink, and when it has been given all."""
+
+    def __init__(self, writer: StoreWriter, count: int) -> None:
+        self.has_all = asyncio.Event()
+        self._writer = writer
+        self._left = count
+
+    def take(self, trades: Sequence[Trade]) -> bool:
+        self._left -= len(trades)
+        if self._left <= 0:
+            self.has_all.set()
+        return self._writer.take(trades)
 
 
-async def _measure(way: str, count: int) -> dict[str, float]:
+async def _by_rows(pool: Pool, urls: dict[str, Any], count: int) -> int:
+    """Trades on disk, when the last one is; bars are written beside them."""
+    clock = ManualClock(START)
+    trades, bars = (
+        PostgresTradeStore(pool, exchange="bench"),
+        PostgresBarStore(pool, exchange="bench"),
+    )
+    # A market never brings so many at once; none may be turned away here.
+    writer = StoreWriter(trades, bars, clock=clock, settings=WriterSettings(most_trades=count))
+    sink, source = _Counted(writer, count), _source(urls, clock)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(
+                write_live(_feed(source, clock, sink), writer, lambda event: None)
+            )
+            await sink.has_all.wait()
+            writing.cancel()
+        await writer.drain()
+    finally:
+        await source.close()
+    kept: int = await pool.fetchval("SELECT count(*) FROM trades")
+    return kept
+
+
+@asynccontextmanager
+async def _database() -> AsyncGenerator[Pool, None]:
+    with server_folder() as folder:
+        async with EmbeddedPostgres(folder) as dsn, await connect(dsn) as pool:
+            await migrate(pool)
+            yield pool
+
+
+Way: TypeAlias = Callable[[dict[str, Any], int], Awaitable[int]]
+_WAYS: Mapping[str, Way] = {"ccxt": _by_ccxt, "source": _by_source, "feed": _by_feed}
+
+
+async def _measure(way: Way, count: int) -> dict[str, float]:
     async with _server(count) as urls, asyncio.timeout(_PATIENCE_S):
         began, worked = time.perf_counter(), time.process_time()
-        told = await _WAYS[way](urls, count)
+        told = await way(urls, count)
         seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     return {
         "told": told,
@@ -159,9 +182,12 @@ async def _measure(way: str, count: int) -> dict[str, float]:
     }
 
 
+async def _measure_rows(count: int) -> dict[str, float]:
+    async with _database() as pool:
+        return await _measure(partial(_by_rows, pool), count)
+
+
 if __name__ == "__main__":
     way, count = sys.argv[1], int(sys.argv[2])
-    if way == "server":
-        asyncio.run(_serve(count))
-    else:
-        print(json.dumps(asyncio.run(_measure(way, count))))
+    work = _measure_rows(count) if way == "rows" else _measure(_WAYS[way], count)
+    print(json.dumps(asyncio.run(work)))

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from data.bar import Bar, Timeframe
+from data.collect.venues import Exchange
 from data.instrument import Symbol
 from data.quality import BarInspector, Flaw, FlawKind, QualityLimits, staleness
 from data.store import BarStore
@@ -14,7 +15,7 @@ _DAY: Final = timedelta(days=1)
 _MINUTE, _FIVE = Timeframe.M1, Timeframe.M5
 _LISTED: Final = 5  # days that a finding names
 _WORDS: Final = {  # of all but gaps, which the days tell
-    FlawKind.DUPLICATE: ("bars stand twice", "import or fill the day again: {fill}"),
+    FlawKind.DUPLICATE: ("bars stand twice", "{fill}"),
     FlawKind.OUT_OF_ORDER: ("bars overlap", "they are off the minute: remove them, then {fill}"),
     FlawKind.JUMP: (
         "prices jump",
@@ -124,14 +125,14 @@ def findings(checked: Checked) -> Iterator[Finding]:
         missing = sum(day.minutes_due - day.minutes for day in broken)
         what = f"{missing} minutes are missing; of its 5m bars are there: {shares}{more}"
         first = datetime.combine(broken[0].day, datetime.min.time())
-        yield _finding(checked, what, f"fill: {_fill(checked.symbol, first)}")
+        yield _finding(checked, what, fill_from(checked.exchange, checked.symbol, first))
     for kind in _WORDS:
         flaws = [flaw for flaw in checked.flaws if flaw.kind is kind]
         if flaws:
             yield _flawed(checked, kind, flaws)
     if checked.missing_ids:
         what = f"{checked.missing_ids} trades are missing between others"
-        yield _finding(checked, what, f"fill: {_fill(checked.symbol, checked.since)}")
+        yield _finding(checked, what, fill_from(checked.exchange, checked.symbol, checked.since))
 
 
 def _flawed(checked: Checked, kind: FlawKind, flaws: Sequence[Flaw]) -> Finding:
@@ -141,12 +142,16 @@ def _flawed(checked: Checked, kind: FlawKind, flaws: Sequence[Flaw]) -> Finding:
         f"{words}: {len(flaws)} times, first at {flaws[0].closed_at:%Y-%m-%d %H:%M}, at most"
         f" {worst.observed:g} where {worst.limit:g} is allowed"
     )
-    fill = _fill(checked.symbol, flaws[0].closed_at - _DAY)
+    fill = fill_from(checked.exchange, checked.symbol, flaws[0].closed_at - _DAY)
     return _finding(checked, what, remedy.format(fill=fill))
 
 
-def _fill(symbol: Symbol, since: datetime) -> str:
-    return f"sextant data fill --symbols {symbol} --since {since:%Y-%m-%d}"
+def fill_from(exchange: str, symbol: Symbol, since: datetime | None) -> str:
+    """What to do so that the history since then is whole; without `since`, a day is to be named."""
+    if exchange not in frozenset(Exchange):
+        return "no venue can be asked: import it again, or rehearse again in a new folder"
+    day = "a day" if since is None else f"{since:%Y-%m-%d}"
+    return f"run sextant data fill --exchange {exchange} --symbols {symbol} --since {day}"
 
 
 def _finding(checked: Checked, what: str, remedy: str) -> Finding:

@@ -1,8 +1,9 @@
 """Filling the gaps of a store from an exchange: what the commands do."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from rich.console import Console
 
@@ -88,10 +89,11 @@ async def fill_shown(
     since: datetime | None,
     until: datetime | None,
     means: Means,
+    urls: Mapping[str, Any] | None = None,
 ) -> list[FillReport]:
-    """The same from the exchange itself, with a progress bar on stderr."""
+    """The same from the exchange itself, or from other `urls`, with a progress bar on stderr."""
     clock = SystemClock()
-    source = open_source(exchange, clock)
+    source = open_source(exchange, clock, urls=urls)
     try:
         with progress_bar("minutes") as progress:
             return await fill_store(

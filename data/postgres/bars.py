@@ -17,7 +17,7 @@ _EVER: Final = timedelta(days=365 * 300)
 _LONG: Final = 3600.0  # seconds that a refresh after a bulk import may take
 _LOCK: Final = "SELECT lock_bars($1, $2)"
 _MERGE: Final = """
-    INSERT INTO bars AS kept SELECT * FROM incoming ORDER BY symbol, closed_at
+    INSERT INTO bars AS kept SELECT * FROM incoming_bars ORDER BY symbol, closed_at
     ON CONFLICT (exchange, symbol, closed_at) DO UPDATE
     SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
         volume = excluded.volume, turnover = excluded.turnover, trades = excluded.trades
@@ -30,7 +30,7 @@ _CHANGED: Final = """
     SELECT coalesce(bool_or(late), false)
     FROM (
         SELECT bars_changed(exchange, symbol, min(closed_at), max(closed_at)) AS late
-        FROM incoming GROUP BY exchange, symbol
+        FROM incoming_bars GROUP BY exchange, symbol
     ) AS changed
 """
 _LAST_MINUTES: Final = """

@@ -32,9 +32,11 @@ async def importing(pool: Pool) -> AsyncIterator[Connection]:
 async def copy_incoming(
     connection: Connection, table: str, records: Sequence[tuple[object, ...]]
 ) -> None:
-    """Make the temporary table `incoming` of the columns of `table`, and copy `records` into it.
+    """Make the temporary table `incoming_<table>` of the columns of `table`, and copy `records`.
 
-    It ends with the transaction, in which the caller must be.
+    It ends with the transaction, in which the caller must be. Each table has a name of its own, as
+    asyncpg remembers the columns of a copy by its statement, for as long as the connection lives.
     """
-    await connection.execute(f"CREATE TEMP TABLE incoming (LIKE {table}) ON COMMIT DROP")
-    await connection.copy_records_to_table("incoming", records=records)
+    incoming = f"incoming_{table}"
+    await connection.execute(f"CREATE TEMP TABLE {incoming} (LIKE {table}) ON COMMIT DROP")
+    await connection.copy_records_to_table(incoming, records=records)

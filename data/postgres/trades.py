@@ -25,7 +25,7 @@ _GIVEN: Final = """
     SELECT $1, * FROM unnest($2::text[], $3::timestamptz[], $4::bigint[], $5::text[],
                              $6::numeric[], $7::numeric[], $8::text[], $9::text[])
 """
-_COPIED: Final = "INSERT INTO trades AS kept SELECT * FROM incoming"
+_COPIED: Final = "INSERT INTO trades AS kept SELECT * FROM incoming_trades"
 _PUT: Final = f"{_GIVEN} {_REPLACE}"
 _MERGE: Final = f"{_COPIED} {_REPLACE}"
 _FIRST_PAGE: Final = """

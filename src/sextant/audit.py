@@ -61,7 +61,7 @@ from sextant.facts import (
     codec,
     venue_codec,
 )
-from sextant.history import read_history, warm_up
+from sextant.history import read_past_of, warm_up
 from sextant.house import DESK_JOURNAL, VENUE_JOURNAL
 from sextant.journal.codec import Codec
 from sextant.journal.export import export_jsonl
@@ -288,9 +288,7 @@ class Auditor:
             if isinstance(fact, Fill):
                 for part in parts:
                     part.book(fact)
-        past = await read_history(
-            self._bars_of(run.market), settings, run.warm_up_bars, until=run.warmed_up_to
-        )
+        past = await read_past_of(run, self._bars_of(run.market), settings.market.timeframe)
         wiring.mark(engine, parts, past)
         self.session = wiring.session(
             settings,

@@ -51,9 +51,10 @@ async def run_daemon(settings: Settings, *, view: bool, max_bars: int | None = N
     Raises:
         Fault: the outside world does not let us begin, or go on.
     """
-    start_logging(settings, to_file=view)
+    start_logging(settings, to_file=False)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until we listen to both
     async with open_house(settings) as house:
+        start_logging(settings, to_file=view)
         reason = await Daemon(house, max_bars=max_bars).run(view=view)
         summary = summary_of(house)
     page = write_report(settings.state_folder / "report", summary, house.session.scorecard)[1]
@@ -99,6 +100,7 @@ class Daemon:
             await self._session.book.engine.drain()
             self._house.journal.write(RunStopped(at=self._house.clock.now(), reason=reason))
             await self._house.journal.flush()
+            _log.info("stopped; all is on record")
         return reason
 
     async def _work(self, patience: contextlib.ExitStack, *, view: bool) -> str:
@@ -126,6 +128,7 @@ class Daemon:
                 feed = tasks.create_task(self._follow(tasks), name="feed")
                 await asyncio.wait({feed, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 reason = "its bars are done" if feed.done() else "asked to"
+                _log.info("stopping; what is on the wire ends on record", reason=reason)
                 patience.callback(_after(_SETTLE_WITHIN, self._house.give_up).cancel)
                 feed.cancel()
                 await asyncio.wait({feed})  # the bar at hand is dealt with

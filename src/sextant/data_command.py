@@ -1,11 +1,11 @@
 """`sextant data`: what is kept of the market, whether it is fit, and making it whole."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from rich import box
@@ -87,7 +87,8 @@ async def read_status(pool: Pool, *, now: datetime) -> DataStatus:
 
 def status_tables(status: DataStatus) -> Iterator[Table]:
     """The same, for people: a table for each exchange, none wider than 80 columns."""
-    for exchange in sorted({found.exchange for found in (*status.bars, *status.trades)}):
+    of_bars = {bars.exchange for bars in status.bars}
+    for exchange in sorted(of_bars | {trades.exchange for trades in status.trades}):
         table = Table(
             title=f"{exchange}, as kept at {minute(status.at)} UTC",
             box=box.SIMPLE_HEAD,
@@ -287,6 +288,8 @@ async def run_check(settings: Settings, *, days: int, console: Console) -> bool:
     console.print(check_table(checked) if checked else _NOTHING)
     for finding in wrong:
         console.print(str(finding), markup=False, highlight=False)
+    if checked and not wrong:
+        console.print("nothing is wrong")
     return not wrong
 
 
@@ -303,8 +306,24 @@ async def run_fill(
     """Fill the gaps of an exchange's history in the store of these settings."""
     wanted = [Symbol(text) for text in symbols]
     async with open_store(settings) as pool:
-        reports = await fill_shown(pool, exchange, wanted, since=since, until=until, means=means)
+        reports = await fill_shown(
+            pool,
+            exchange,
+            wanted,
+            since=since,
+            until=until,
+            means=means,
+            urls=_urls(settings, exchange),
+        )
     console.print(fill_table(reports))
+
+
+def _urls(settings: Settings, exchange: Exchange) -> Mapping[str, Any] | None:
+    """The addresses that the daemon takes for the exchange, too."""
+    market = settings.market
+    if isinstance(market, LiveMarketSettings) and market.source == exchange:
+        return market.urls
+    return None
 
 
 async def run_import(

@@ -1,11 +1,11 @@
 """A desk: one strategy at work on its instruments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from agents.strategy import Strategy
 from data.account import AccountState
-from data.bar import Bar
+from data.bar import Bar, Timeframe
 from data.instrument import Symbol
 from data.snapshot import MarketHistory, Snapshot, take_snapshot
 from sextant.outside import Heard
@@ -31,11 +31,11 @@ class Desk:
         """The market of `symbol` as it is known now, whether or not a bar has just closed."""
         return _snapshot(self._histories[symbol], account, now, heard)
 
-    def learn(self, bar: Bar) -> None:
-        """Take in one bar of the past, without deciding on it."""
-        history = self._histories.get(bar.symbol)
+    def learn(self, symbol: Symbol, past: Mapping[Timeframe, Sequence[Bar]]) -> None:
+        """Take in the past of `symbol` by size, without deciding on it."""
+        history = self._histories.get(symbol)
         if history is not None:
-            history.add(bar)
+            history.begin(past)
 
     def observe(
         self, bar: Bar, account: AccountState, *, now: datetime, heard: Heard

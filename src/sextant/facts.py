@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from data.bar import Bar
+from data.bar import Bar, Timeframe
 from data.defect import Defect
 from data.feed import FeedInterrupted
 from data.funding import FundingRate
@@ -32,6 +32,14 @@ from sextant.subaccount import DeskRiskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Bars of one symbol and size that were known when a run began."""
+
+    bars: int
+    digest: str  # SHA-256 over their times and numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
     """A run began: with this code, these settings and this warm-up, it can be made again."""
 
@@ -44,8 +52,13 @@ class RunStarted:
     prompts: Mapping[str, str]  # name to content hash
     stand_ins: Mapping[str, str]  # seat to the baseline that fills it
     warmed_up_to: Mapping[Symbol, datetime]  # by symbol: close of the newest bar known before
-    warm_up_bars: int  # how many of each, at most
+    past: Mapping[Symbol, Mapping[Timeframe, Stretch]]  # what the desks learnt before
     resumed: bool
+
+    @property
+    def warm_up_bars(self) -> int:
+        """How many bars were known before, in all; 0 in a run without a past."""
+        return sum(stretch.bars for sizes in self.past.values() for stretch in sizes.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

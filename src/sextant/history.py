@@ -1,28 +1,164 @@
-"""The bars before the first one of a run, and the desks' learning from them."""
+"""The market before the first bar of a run: how much of it is needed, and what the store has."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
+from math import isnan
 
-from data.bar import Bar
+from data.bar import Bar, Timeframe
+from data.faults import Refused
+from data.indicators import Indicator
 from data.instrument import Symbol
 from data.store import BarStore
 from sextant.desk import Desk
-from sextant.settings import Settings
+from sextant.facts import RunStarted, Stretch
+
+_REACHES = 3  # of an indicator until its beginning has faded: in an EMA to exp(-4)
+_FARTHEST = 100_000  # bars within which an indicator must have a value
 
 
-async def read_history(
-    bars: BarStore, settings: Settings, count: int, *, until: Mapping[Symbol, datetime]
-) -> list[Bar]:
-    """The newest `count` bars of each symbol up to its time in `until`, in order of time."""
-    past: list[Bar] = []
-    for symbol in settings.instruments:
-        if symbol in until:
-            past += await bars.last(symbol, settings.market.timeframe, count, until=until[symbol])
-    return sorted(past, key=lambda bar: bar.closed_at)
+class PastChanged(Refused):
+    """The store's past is not what a run on record began with."""
 
 
-def warm_up(desks: Sequence[Desk], past: Sequence[Bar]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketPast:
+    """Closed bars by symbol and size, oldest first; none is newer than the newest of `base`."""
+
+    base: Timeframe
+    bars: Mapping[Symbol, Mapping[Timeframe, Sequence[Bar]]]
+
+    @property
+    def newest(self) -> list[Bar]:
+        """The newest bar of `base` of each symbol, in order of time."""
+        found = (sizes[self.base][-1] for sizes in self.bars.values())
+        return sorted(found, key=lambda bar: bar.closed_at)
+
+    @property
+    def stretches(self) -> dict[Symbol, dict[Timeframe, Stretch]]:
+        """The same as the journal has it."""
+        return {
+            symbol: {
+                size: Stretch(bars=len(bars), digest=_digest(bars)) for size, bars in sizes.items()
+            }
+            for symbol, sizes in self.bars.items()
+        }
+
+
+def linked(needs: Mapping[Timeframe, int]) -> dict[Timeframe, int]:
+    """The same or more, so that each size covers what is still open of the next longer one."""
+    sizes = sorted(needs, key=lambda size: size.delta, reverse=True)
+    joints = {short: long.delta // short.delta for long, short in pairwise(sizes)}
+    return {size: max(needs[size], joints.get(size, 0)) for size in sizes}
+
+
+def bars_to_settle(indicators: Iterable[Indicator]) -> int:
+    """After how many bars nothing that is read of `indicators` depends on where they began."""
+    return max((_REACHES * _reach(indicator) for indicator in indicators), default=0)
+
+
+def _reach(indicator: Indicator) -> int:
+    """How many bars an indicator needs before its first values."""
+    state = indicator.start()
+    for count in range(1, _FARTHEST):
+        close = 100.0 + count * count % 7  # any market that moves
+        values = state.update(60.0 * count, close - 1, close + 1, close - 2, close, 1.0)
+        if not any(map(isnan, values)):
+            return count
+    raise ValueError(f"{indicator} has no value after {_FARTHEST} bars")
+
+
+async def read_past(
+    bars: BarStore,
+    base: Timeframe,
+    needs: Mapping[Symbol, Mapping[Timeframe, int]],
+    *,
+    until: Mapping[Symbol, datetime],
+) -> MarketPast:
+    """The newest bars of each symbol and size up to the symbol's time in `until`.
+
+    `needs` says how many, `base` among them. A symbol without a bar of `base` is left out.
+
+    Raises:
+        StoreUnavailable: the store cannot be reached now.
+    """
+    found = {
+        symbol: await _read_sizes(bars, symbol, base, sizes, until[symbol])
+        for symbol, sizes in needs.items()
+        if symbol in until
+    }
+    return MarketPast(base=base, bars={symbol: sizes for symbol, sizes in found.items() if sizes})
+
+
+async def _read_sizes(
+    bars: BarStore,
+    symbol: Symbol,
+    base: Timeframe,
+    needs: Mapping[Timeframe, int],
+    until: datetime,
+) -> dict[Timeframe, list[Bar]]:
+    """The bars of one symbol: longer ones no newer than the newest of `base`."""
+    shortest = await bars.last(symbol, base, needs[base], until=until)
+    if not shortest:
+        return {}
+    newest = shortest[-1]
+    found = {base: shortest}
+    for size, count in needs.items():
+        if size is not base:
+            found[size] = await bars.last(symbol, size, count, until=newest.closed_at)
+    if unknown := [size for size in needs if not found[size]]:
+        # What is open of them, and the bar before, by which it is known not to be the first of all.
+        longest = max(unknown, key=lambda size: size.delta)
+        began = longest.close_after(newest.opened_at) - longest.delta
+        count = (newest.closed_at - began) // base.delta + 1
+        if count > needs[base]:
+            found[base] = await bars.last(symbol, base, count, until=newest.closed_at)
+    return {size: kept for size, kept in found.items() if kept}
+
+
+async def read_past_of(run: RunStarted, bars: BarStore, base: Timeframe) -> MarketPast:
+    """What `run` began with, from the store again.
+
+    Raises:
+        PastChanged: the store has other numbers now, or has them no more.
+        StoreUnavailable: the store cannot be reached now.
+    """
+    needs = {
+        symbol: {size: stretch.bars for size, stretch in sizes.items()}
+        for symbol, sizes in run.past.items()
+    }
+    past = await read_past(bars, base, needs, until=run.warmed_up_to)
+    found = past.stretches
+    for symbol, sizes in run.past.items():
+        for size, stretch in sizes.items():
+            if found.get(symbol, {}).get(size) != stretch:
+                raise PastChanged(
+                    f"{symbol} {size}: the {stretch.bars} bars until {run.warmed_up_to[symbol]},"
+                    f" with which the run of {run.at} began, are not in the store any more: they"
+                    " were corrected or dropped after it began, and what was decided on them"
+                    " cannot be made again"
+                )
+    return past
+
+
+def warm_up(desks: Sequence[Desk], past: MarketPast) -> None:
     """Let every desk learn the past of its instruments."""
-    for bar in past:
-        for desk in desks:
-            desk.learn(bar)
+    for desk in desks:
+        for symbol, bars in past.bars.items():
+            desk.learn(symbol, bars)
+
+
+def _digest(bars: Sequence[Bar]) -> str:
+    """SHA-256 over the times and numbers, whatever zeros they end in."""
+    digest = hashlib.sha256()
+    for bar in bars:
+        numbers = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.turnover)
+        digest.update(f"{bar.closed_at} {[*map(_plain, numbers)]} {bar.trades}\n".encode())
+    return digest.hexdigest()
+
+
+def _plain(number: Decimal | None) -> str:
+    return "" if number is None else f"{number.normalize():f}"

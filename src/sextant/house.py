@@ -21,7 +21,7 @@ from execution.reconcile import reconcile
 from execution.venues.paper import PaperVenue
 from sextant import wiring
 from sextant.facts import codec, venue_codec
-from sextant.history import read_history, warm_up
+from sextant.history import read_past, warm_up
 from sextant.journal.postgres import PostgresJournal
 from sextant.market import DaemonMarket, Service, open_market, require_daemon_market
 from sextant.outside import Outside
@@ -45,7 +45,7 @@ class House:
     feed: MarketFeed
     market: DaemonMarket
     seats: wiring.Roster
-    newest: Mapping[Symbol, datetime]  # close of the newest bar known of each symbol at the start
+    newest: Mapping[Symbol, datetime]  # close of the newest bar of each symbol dealt with before
     pool: Pool
     give_up: Callable[[], None]  # stops the journals' writers; who waits for them learns it
 
@@ -143,16 +143,18 @@ async def _furnish(
     before = Recollection(settings.desk, parts, outside)
     await engine.recover(before.following(journal.facts()))
     before.require_same(settings, market.name)
+    await market.reach()
     now, real = clock.now(), SystemClock()
     seats = wiring.roster(settings, real, spent_today=before.spent_on(real.now()))
-    length = wiring.longest_history(settings, seats)
+    needs = wiring.history_needs(settings, seats)
     # The journal, not the store, says which bars were dealt with: a bar is stored first.
     newest = {symbol: before.newest.get(symbol, now) for symbol in settings.instruments}
     for symbol, until in newest.items():
-        await market.bring_past(symbol, {settings.market.timeframe: length}, until)
-    past = await read_history(bars, settings, length, until=newest)
+        await market.bring_past(symbol, needs, until)
+    everywhere = dict.fromkeys(settings.instruments, needs)
+    past = await read_past(bars, settings.market.timeframe, everywhere, until=newest)
     wiring.mark(engine, parts, past)
-    for bar in {bar.symbol: bar for bar in past}.values():
+    for bar in past.newest:
         await paper.observe(bar)  # for its price; what it could fill it has
     session = wiring.session(
         settings,
@@ -168,9 +170,7 @@ async def _furnish(
         outside=outside,
     )
     warm_up(session.desks, past)
-    started = wiring.run_started(
-        settings, seats, market.name, now, past, history=length, resumed=resumed
-    )
+    started = wiring.run_started(settings, seats, market.name, now, past, resumed=resumed)
     journal.write(started)
     for left in (*before.undecided(now), *before.unanswered(now)):
         journal.write(left)
@@ -178,7 +178,7 @@ async def _furnish(
     for difference in reconciliation.differences:
         _log.warning("reconciled", kind=difference.kind, subject=difference.subject)
     await journal.flush()
-    known = dict(before.newest) | {bar.symbol: bar.closed_at for bar in past}
+    known = dict(before.newest) | {bar.symbol: bar.closed_at for bar in past.newest}
     return House(
         settings=settings,
         session=session,
@@ -187,7 +187,7 @@ async def _furnish(
         feed=market.feed(known, session.watch),
         market=market,
         seats=seats,
-        newest=newest,
+        newest={bar.symbol: bar.closed_at for bar in past.newest} | before.newest,
         pool=pool,
         give_up=give_up,
     )

@@ -6,15 +6,15 @@ public data: what is told is kept too, and what the store lacks of the past the 
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
-from data.bar import Bar, Timeframe
+from data.bar import Timeframe
 from data.clock import Clock, PacedClock, SystemClock
 from data.collect.filling import fill_store
 from data.collect.gaps import Means
@@ -22,11 +22,11 @@ from data.collect.news import FeedHealth, collect_news
 from data.collect.patience import Patience
 from data.collect.payments import FundingFailed, FundingFill, collect_funding
 from data.collect.venues import Exchange, open_source
-from data.faults import Refused
+from data.faults import Refused, Transient
 from data.feed import MarketEvent, MarketFeed
 from data.feeds.live import LiveFeed
 from data.feeds.live_ports import FeedWatcher
-from data.feeds.source import MarketSource, SourceRefused
+from data.feeds.source import MarketSource, SourceRefused, SourceUnavailable
 from data.feeds.synthetic import SyntheticFeed, SyntheticMarket
 from data.instrument import Symbol
 from data.kraken_db.order_book import BookSnapshots
@@ -48,6 +48,7 @@ from sextant.settings import (
 )
 
 Newest = Mapping[Symbol, datetime]
+T = TypeVar("T")
 _FILL_EVERY, _FILL_BACK = timedelta(hours=1), timedelta(hours=24)
 _FUNDING_EVERY, _FUNDING_BACK = timedelta(minutes=10), timedelta(days=30)
 _HEADLINES_EVERY = timedelta(seconds=10)
@@ -82,6 +83,10 @@ class DaemonMarket(Protocol):
 
     def begin_after(self, at: datetime) -> None:
         """Time goes on from `at`, where the records end, and never back."""
+        ...
+
+    async def reach(self) -> None:
+        """Return once the market can be asked; until then say so again and again."""
         ...
 
     async def bring_past(
@@ -151,6 +156,8 @@ class MadeUpMarket:
     def begin_after(self, at: datetime) -> None:
         self.clock.stand_at(at)
 
+    async def reach(self) -> None: ...
+
     async def bring_past(
         self, symbol: Symbol, needs: Mapping[Timeframe, int], until: datetime
     ) -> None:
@@ -201,6 +208,9 @@ class LiveMarket:
                 f"{now:%Y-%m-%d %H:%M:%S} here: set this machine's clock right"
             )
 
+    async def reach(self) -> None:
+        await self._insist(self._source.server_time)
+
     async def bring_past(
         self, symbol: Symbol, needs: Mapping[Timeframe, int], until: datetime
     ) -> None:
@@ -209,27 +219,49 @@ class LiveMarket:
             since = until - (count + _SPARE) * timeframe.delta
             kept = await self._bars.last(symbol, timeframe, count, until=until)
             if len(kept) < count or kept[0].closed_at < since:
-                await self._ask_past(symbol, timeframe, since, until)
+                known = {bar.closed_at for bar in kept}
+                await self._ask_past(symbol, timeframe, since, until, known)
 
     async def _ask_past(
-        self, symbol: Symbol, timeframe: Timeframe, since: datetime, until: datetime
+        self,
+        symbol: Symbol,
+        timeframe: Timeframe,
+        since: datetime,
+        until: datetime,
+        known: Container[datetime],
     ) -> None:
-        patience = Patience(clock=self.clock)
-        found: Sequence[Bar] = ()
-        while True:
+        """Keep what the exchange has of [since, until]; what is known stays as it was made here."""
+        asked_from = since
+        while since + timeframe.delta <= until:
             ask = partial(self._source.past_bars, symbol, timeframe, since)
             try:
-                page = [bar for bar in await patience.ask(ask) if bar.closed_at <= until]
+                page = [bar for bar in await self._insist(ask) if bar.closed_at <= until]
             except SourceRefused as error:
                 _log.warning("no past", symbol=symbol, timeframe=timeframe, why=str(error))
                 return
             if not page or page[-1].closed_at <= since:
                 break
-            found = page
-            await self._bars.put(page)
+            await self._bars.put([bar for bar in page if bar.closed_at not in known])
             since = page[-1].closed_at
-        if not found:
+        if since == asked_from:
             _log.warning("no past", symbol=symbol, timeframe=timeframe, why="nothing was told")
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer, and say each time that there is none."""
+        patience, failed = Patience(clock=self.clock), 0
+        while True:
+            try:
+                return await ask()
+            except SourceUnavailable as error:
+                failed += 1
+                pause = patience.pause(error, failed)
+                _log.warning(
+                    f"{self.name} cannot be reached; the start waits for it",
+                    error=str(error),
+                    tried=failed,
+                    again_in_s=round(pause.total_seconds(), 1),
+                )
+                await self.clock.sleep(pause)
 
     def feed(self, newest: Newest, watcher: FeedWatcher) -> MarketFeed:
         live = self._live
@@ -303,26 +335,32 @@ class LiveMarket:
     async def _fill_gaps(self) -> None:
         """What was lost while nobody looked: soon after the start, and then every hour."""
         while True:
-            now = self.clock.now()
-            for report in await fill_store(
-                self._pool,
-                self._source,
-                self._exchange,
-                self._symbols,
-                since=now - _FILL_BACK,
-                until=now - self._live.timeframe.delta,
-                clock=self.clock,
-                means=Means.TRADES,
-            ):
-                if report.changed or report.left:
-                    _log.info(
-                        "gaps filled",
-                        symbol=report.symbol,
-                        minutes=report.minutes,
-                        trades=report.trades,
-                        left=len(report.left),
-                    )
+            for symbol in self._symbols:
+                try:
+                    await self._fill(symbol, self.clock.now())
+                except (Transient, SourceRefused) as error:
+                    _log.warning("gaps are left for later", symbol=symbol, error=str(error))
             await self.clock.sleep(_FILL_EVERY)
+
+    async def _fill(self, symbol: Symbol, now: datetime) -> None:
+        (report,) = await fill_store(
+            self._pool,
+            self._source,
+            self._exchange,
+            (symbol,),
+            since=now - _FILL_BACK,
+            until=now - self._live.timeframe.delta,
+            clock=self.clock,
+            means=Means.TRADES,
+        )
+        if report.changed or report.left:
+            _log.info(
+                "gaps filled",
+                symbol=symbol,
+                minutes=report.minutes,
+                trades=report.trades,
+                left=len(report.left),
+            )
 
 
 def _tell_news(health: FeedHealth) -> None:

@@ -20,6 +20,7 @@ from sextant import wiring
 from sextant.evaluation.report import table, write_report
 from sextant.evaluation.summary import Summary, summarise
 from sextant.facts import RunStopped, codec
+from sextant.history import MarketPast
 from sextant.journal.jsonl import JsonlJournal
 from sextant.journal.unkept import UnkeptJournal
 from sextant.outside import Outside
@@ -119,11 +120,8 @@ async def replay(
             keep_all=keep_all,
             outside=Outside(settings.news),
         )
-        ours.write(
-            wiring.run_started(
-                settings, seats, market, clock.now(), past=(), history=0, resumed=False
-            )
-        )
+        nothing = MarketPast(base=settings.market.timeframe, bars={})
+        ours.write(wiring.run_started(settings, seats, market, clock.now(), nothing, resumed=False))
         await reconcile(engine)
         await drive(session, itertools.chain([first], events), clock)
         ours.write(RunStopped(at=clock.now(), reason="the recording ended"))

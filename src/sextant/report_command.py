@@ -23,7 +23,7 @@ from sextant.evaluation.retelling import Retelling
 from sextant.evaluation.scorecard import Scorecard
 from sextant.evaluation.summary import Summary, summarise
 from sextant.facts import RunStarted, codec
-from sextant.history import read_history
+from sextant.history import read_past
 from sextant.house import DESK_JOURNAL
 from sextant.journal.line import parse_line
 from sextant.journal.postgres import PostgresJournal
@@ -242,8 +242,11 @@ class _Reader:
         self.retelling.take(fact)
         if isinstance(fact, RunStarted):
             self.runs += self._since is None
+            base = self._settings.market.timeframe
+            prices = {symbol: {base: 1} for symbol in self._settings.instruments}
             market = self._bars_of(fact.market)
-            for bar in await read_history(market, self._settings, 1, until=fact.warmed_up_to):
+            past = await read_past(market, base, prices, until=fact.warmed_up_to)
+            for bar in past.newest:
                 self.retelling.mark(bar)
 
     def state(self) -> RiskState | None:

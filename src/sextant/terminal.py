@@ -1,5 +1,6 @@
 """What a person at the terminal sees: the market, the last decision, the risk, the book."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,13 +12,14 @@ from rich.text import Text
 
 from agents.vote import Abstention, Ballot
 from data.account import AccountState
+from data.defect import Defect
 from data.instrument import Symbol
 from risk.breaker import RiskState, TradingState
 from risk.intent import Direction
 from sextant.cycle import Decision, ruling_in_words
 from sextant.evaluation.scorecard import Scorecard
 from sextant.referrals import in_words
-from sextant.session import Session
+from sextant.session import Session, defect_in_words
 
 _COLOURS = {
     Direction.LONG: "green",
@@ -41,12 +43,25 @@ def render(
     parts: list[RenderableType] = [
         Text(f"{title}   {now:%Y-%m-%d %H:%M:%S} UTC   bar {card.bars:,}", style="bold"),
         _risk(session.book.state),
+        *(_unfit(symbol, found) for symbol, found in session.defects.items() if found),
         *(Text(f"waits for consent: {in_words(r)}", style="yellow") for r in session.referrals),
         *_money(card, account, model_costs_usd),
         _market(card, account),
         *(_desk(desk, decisions) for desk, decisions in _by_desk(session).items()),
     ]
     return Group(*parts)
+
+
+def _unfit(symbol: Symbol, defects: Sequence[Defect]) -> Text:
+    """What is wrong with the data of a symbol, since when, and whether it may be traded on."""
+    blocks = any(defect.kind.blocks for defect in defects)
+    since = min(defect.since for defect in defects)
+    said = "; ".join(map(defect_in_words, defects))
+    verdict = "no decisions" if blocks else "still traded on"
+    return Text(
+        f"data of {symbol} since {since:%H:%M:%S}: {said}: {verdict}",
+        style="bold red" if blocks else "yellow",
+    )
 
 
 def _by_desk(session: Session) -> dict[str, list[Decision]]:

@@ -28,7 +28,7 @@ from agents.panel import EmptySeat, Panel, RuleSeat, Seat
 from agents.prompts import PromptLibrary
 from agents.strategy import Requirements, Strategy
 from agents.vote import VoterId
-from data.bar import Bar, Timeframe
+from data.bar import Timeframe
 from data.clock import Clock, SystemClock
 from data.faults import Refused
 from data.instrument import Notional
@@ -48,9 +48,18 @@ from sextant.book import Book
 from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
 from sextant.facts import RunStarted
+from sextant.history import MarketPast, bars_to_settle, linked
 from sextant.outside import Outside
 from sextant.session import Session
-from sextant.settings import PROJECT, DeskSettings, LiveMarketSettings, Mode, Settings, secret
+from sextant.settings import (
+    PROJECT,
+    DeskSettings,
+    LiveMarketSettings,
+    Mode,
+    Settings,
+    SyntheticMarketSettings,
+    secret,
+)
 from sextant.subaccount import Subaccount
 
 
@@ -185,12 +194,22 @@ def paper_terms(settings: Settings) -> PaperTerms:
     )
 
 
-def longest_history(settings: Settings, seats: Roster) -> int:
-    """How many bars warm every desk up."""
-    base = settings.market.timeframe
-    return max(
-        history_length(strategy(desk, seats), desk, base, settings.risk) for desk in settings.desk
-    )
+def history_needs(settings: Settings, seats: Roster) -> dict[Timeframe, int]:
+    """How many bars of each size warm every desk up, whatever it trades.
+
+    A made-up market, which makes its whole past of minutes, has no more of it than strategies look
+    back.
+    """
+    needs, span = {settings.market.timeframe: 1}, timedelta(0)
+    for desk in settings.desk:
+        need = requirements(strategy(desk, seats), desk, settings.risk)
+        for size, indicators in need.frames.items():
+            least = max(need.bars, need.warm_up) if size is desk.timeframe else need.bars
+            span = max(span, least * size.delta)
+            needs[size] = max(least, bars_to_settle(indicators), needs.get(size, 0))
+    if isinstance(settings.market, SyntheticMarketSettings):
+        needs = {size: min(count, span // size.delta) for size, count in needs.items()}
+    return linked(needs)
 
 
 def requirements(wanted: Strategy, desk: DeskSettings, limits: RiskLimits) -> Requirements:
@@ -201,16 +220,6 @@ def requirements(wanted: Strategy, desk: DeskSettings, limits: RiskLimits) -> Re
         bars=max(need.bars, sight.bars(limits)),
         warm_up=need.warm_up,
     )
-
-
-def history_length(
-    wanted: Strategy, desk: DeskSettings, base: Timeframe, limits: RiskLimits
-) -> int:
-    """How many bars of `base` warm `wanted` up on every timeframe it sees."""
-    need = requirements(wanted, desk, limits)
-    longest = max(frame.delta for frame in need.frames)
-    bars = need.warm_up * (desk.timeframe.delta // base.delta)
-    return max(bars, need.bars * (longest // base.delta))
 
 
 def session(
@@ -321,9 +330,9 @@ def subaccounts(settings: Settings, clock: Clock) -> tuple[Subaccount, ...]:
     )
 
 
-def mark(engine: Engine, parts: Sequence[Subaccount], past: Sequence[Bar]) -> None:
-    """Value every book at the bars that were known before."""
-    for bar in past:
+def mark(engine: Engine, parts: Sequence[Subaccount], past: MarketPast) -> None:
+    """Value every book at the newest prices that were known before."""
+    for bar in past.newest:
         engine.ledger.mark(bar.symbol, bar.close, bar.closed_at)
         for part in parts:
             part.mark(bar)
@@ -353,9 +362,8 @@ def run_started(
     seats: Roster,
     market: str,
     now: datetime,
-    past: Sequence[Bar],
+    past: MarketPast,
     *,
-    history: int,
     resumed: bool,
 ) -> RunStarted:
     """How this run began, so that it can be made again."""
@@ -370,7 +378,7 @@ def run_started(
         settings_digest=hashlib.sha256(text).hexdigest(),
         prompts=dict(seats.prompts.versions),
         stand_ins=seats.stand_ins,
-        warmed_up_to={bar.symbol: bar.closed_at for bar in past},
-        warm_up_bars=history,
+        warmed_up_to={bar.symbol: bar.closed_at for bar in past.newest},
+        past=past.stretches,
         resumed=resumed,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -167,6 +168,22 @@ async def test_longer_bars_are_those_that_a_resampler_makes(store, minutes):
         until = NOON + timedelta(hours=11)
         early = [bar for bar in wanted if bar.closed_at <= until]
         assert await store.last(BTC, timeframe, 2, until=until) == early[-2:]
+
+
+async def test_minutes_without_a_trade_give_a_longer_bar_no_price(store):
+    luck = random.Random(11)
+    bars = a_walk(m for m in range(3, 9_000) if not 700 < m < 760)
+    close = Price(Decimal(100))
+    for place, bar in enumerate(bars):
+        if luck.random() < 0.9 or 2_000 < place < 4_000:
+            bars[place] = replace(
+                bar, open=close, high=close, low=close, close=close,
+                volume=Quantity(Decimal(0)), turnover=Notional(Decimal(0)), trades=0,
+            )  # fmt: skip
+        close = bars[place].close
+    await put_in_parts(store, bars)
+    for timeframe in LONGER:
+        assert await store.last(BTC, timeframe, 10_000) == resampled(bars, timeframe)
 
 
 async def test_longer_bars_follow_what_is_put_late_and_what_is_put_again(store):

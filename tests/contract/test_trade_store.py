@@ -5,10 +5,14 @@ from decimal import Decimal
 
 import pytest
 
+from data.bar import Timeframe
 from data.instrument import Price, Quantity, Side, Symbol
+from data.postgres.bars import PostgresBarStore
+from data.postgres.pool import connect
 from data.postgres.trades import PostgresTradeStore
 from data.store_memory import MemoryTradeStore
 from data.trade import Trade
+from data.trade_bars import TradeBars
 
 BTC = Symbol("BTC/USD")
 ETH = Symbol("ETH/USD")
@@ -113,3 +117,18 @@ async def test_nothing_put_is_nothing_kept(store):
 async def test_exchanges_are_kept_apart(any_pool):
     await PostgresTradeStore(any_pool, exchange="kraken").put([a_trade(1)])
     assert await PostgresTradeStore(any_pool, exchange="binance").newest(BTC) is None
+
+
+async def test_trades_then_bars_go_in_over_one_connection(postgres):
+    """asyncpg remembers a copy's columns by its statement, as long as the connection lives."""
+    async with await connect(postgres, size=1) as pool:
+        trades = PostgresTradeStore(pool, exchange="kraken")
+        bars = PostgresBarStore(pool, exchange="kraken")
+        made = TradeBars(BTC, Timeframe.M1, since=NOON)
+        many = [a_trade(number) for number in range(120)]
+        minutes = [bar for trade in many for bar in made.add(trade)]
+        for _ in range(2):
+            assert await trades.put_many(many) == len(many)
+            assert await bars.put_many(minutes) == len(minutes)
+        assert await all_of(trades) == many
+        assert await bars.last(BTC, Timeframe.M1, 10) == minutes

@@ -66,9 +66,6 @@ def test_check_tells_a_key_that_is_set_without_showing_it():
         pytest.param("[panel]\ndeadline_s = -1\n", "panel.deadline_s", id="out of range"),
         pytest.param("[risk\n", "not TOML", id="not TOML"),
         pytest.param(
-            '[market]\nsource = "kraken"\ntimeframe = "1m"\n', "kraken", id="no such market"
-        ),
-        pytest.param(
             '[market]\nsource = "moon"\ntimeframe = "1m"\n', "market", id="no such source"
         ),
     ],

@@ -4,16 +4,11 @@ The list is not written down: it is every public function and method of the modu
 account safe. One that no run reaches has to be named here, with the reason.
 """
 
-import contextlib
-import importlib
-import inspect
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import CodeType
 
 import pytest
 
@@ -34,45 +29,15 @@ from sextant.house import House, open_house
 from sextant.settings import load_settings
 from tests.builders_daemon import EAGER, a_config, flaws, ran, what_is_left
 from tests.builders_models import a_vote_text, hangs_up, openai_reply, sends, serving
+from tests.builders_safety import ONLY_LIVE, calls_noted, safety_functions
 
 pytestmark = pytest.mark.xdist_group("daemon")
 
 BARS = 500
-KEEPERS = (
-    "agents.council.consensus",
-    "agents.interview",
-    "agents.llm.budget",
-    "agents.panel",
-    "data.quality",
-    "data.snapshot",
-    "execution.engine",
-    "execution.ledger",
-    "execution.protection",
-    "execution.reconcile",
-    "execution.venues.paper",
-    "risk.approval",
-    "risk.breaker",
-    "risk.breaker_orders",
-    "risk.case",
-    "risk.form_rules",
-    "risk.loss_rules",
-    "risk.market_rules",
-    "risk.rules",
-    "risk.signal_rules",
-    "risk.size_rules",
-    "risk.sizing",
-    "risk.stop_rules",
-    "sextant.alerts",
-    "sextant.book",
-    "sextant.desk",
-    "sextant.recovery",
-    "sextant.referrals",
-    "sextant.session",
-    "sextant.sight",
-)
-NOT_IN_EVERY_RUN = {
-    "data.quality.BarInspector.stale": "the made-up market is never silent; a live feed calls it",
-    "data.quality.staleness": "the made-up market is never silent; a live feed calls it",
+NOT_IN_EVERY_RUN = ONLY_LIVE | {
+    "data.market_watch.MarketWatch.blocked": "the session asks for what is wrong instead",
+    "data.quality.BarInspector.stale": "data.market_watch knows how old its bars are",
+    "data.quality.staleness": "for `sextant data check`",
     "data.quality.inspect": "for whole recordings",
     "execution.engine.Engine.take_outcome": "for audits",
     "execution.ledger.Ledger.cash": "for tests of the identities",
@@ -82,6 +47,9 @@ NOT_IN_EVERY_RUN = {
     "execution.venues.paper.PaperVenue.name": "for people",
     "execution.venues.paper.PaperVenue.order": "asked after a crash: tests/crash",
     "sextant.session.Session.skip": "for a desk that is slower than the market",
+    "sextant.book.Book.desk_states": "a person resets: test_commands.py",
+    "sextant.book.Book.lift": "a person resets: test_commands.py",
+    "sextant.session.Session.learn": "a made-up market has no headlines",
     "risk.breaker_orders.breaker_intents": "nobody loses enough here; see test_book_breaker.py",
     "sextant.session.Session.work_off": "for replays",
     "sextant.session.Session.note_failure": "no decision fails here: test_daemon_restart.py",
@@ -176,41 +144,6 @@ class GappedFeed:
         async for bar in self._house.feed.events():
             clock.limit = bar.closed_at + timedelta(minutes=1)
             yield bar
-
-
-@contextlib.contextmanager
-def calls_noted() -> Iterator[set[CodeType]]:
-    """The code of every function that this thread calls in the block."""
-    called: set[CodeType] = set()
-
-    def note(frame, event, _):
-        if event == "call":
-            called.add(frame.f_code)
-
-    sys.setprofile(note)
-    try:
-        yield called
-    finally:
-        sys.setprofile(None)
-
-
-def safety_functions() -> Iterator[tuple[str, CodeType]]:
-    """Every public function and method that the modules of `KEEPERS` define."""
-    for module in map(importlib.import_module, KEEPERS):
-        for name, thing in vars(module).items():
-            if name.startswith("_") or getattr(thing, "__module__", "") != module.__name__:
-                continue
-            if inspect.isfunction(thing):
-                yield f"{module.__name__}.{name}", thing.__code__
-            elif inspect.isclass(thing) and not issubclass(thing, Exception):
-                yield from _methods(f"{module.__name__}.{name}", thing)
-
-
-def _methods(prefix: str, owner: type) -> Iterator[tuple[str, CodeType]]:
-    for name, member in vars(owner).items():
-        work = getattr(member, "fget", None) or getattr(member, "__func__", member)
-        if not name.startswith("_") and inspect.isfunction(work):
-            yield f"{prefix}.{name}", inspect.unwrap(work).__code__
 
 
 @pytest.fixture(autouse=True)

@@ -297,16 +297,3 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path, text, environment, code, 
     assert ended.code == code
     assert said in ended.said
     assert "Traceback" not in ended.said
-
-
-def test_a_live_market_is_not_pretended(tmp_path):
-    config = tmp_path / "live.toml"
-    config.write_text(
-        a_config(tmp_path)
-        .read_text()
-        .replace("[market]\nspeed = 6000.0", '[market]\nsource = "kraken"\ntimeframe = "1m"')
-    )
-    ended = Rehearsal(config).run(bars=3)
-    assert ended.code == 1
-    assert "market.source = 'kraken'" in ended.said
-    assert "Traceback" not in ended.said

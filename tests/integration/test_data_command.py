@@ -29,7 +29,7 @@ from sextant.data_command import (
     run_check,
     run_status,
     status_json,
-    status_table,
+    status_tables,
 )
 from sextant.settings import PROJECT, load_settings
 from tests.builders_trades import kraken_trades
@@ -40,12 +40,14 @@ END = OPENING + timedelta(hours=3)
 TRADES = [a_trade(n, 10 * n, f"{100 + n % 3}", "0.5") for n in range(1, 1_081)]
 BEFORE = a_trade(0, -10)
 NOW = END + timedelta(seconds=20)
+FILL = "run sextant data fill --exchange kraken --symbols BTC/USDT --since 2024-03-01"
 
 
-def shown(table):
-    console = Console(width=240, no_color=True)
+def shown(*tables, width=240):
+    console = Console(width=width, no_color=True)
     with console.capture() as captured:
-        console.print(table)
+        for table in tables:
+            console.print(table)
     return captured.get()
 
 
@@ -143,8 +145,9 @@ async def test_status_shows_coverage_gaps_and_age_of_every_size(kraken):
     assert minutes["age"] == 20
     assert (fives["timeframe"], fives["rows"], fives["incomplete"]) == ("5m", 36, 1)
     assert told["trades"][0]["missing"] == 1
-    text = shown(status_table(status))
+    text = shown(*status_tables(status), width=80)
     assert all(word in text for word in ("kraken", "BTC/USDT", "1m", "1w", "178", "trades"))
+    assert "…" not in text
 
 
 @pytest.mark.req("S1-27", "S1-28")
@@ -159,7 +162,7 @@ async def test_what_is_wrong_is_said_with_what_to_do(kraken, settings, damage, t
     await kraken.keep(**damage)
     checked, wrong = await check_store(kraken.pool, settings, days=7, now=NOW)
     texts = [str(finding) for finding in wrong if finding.symbol == BTC]
-    assert any(told in text and "sextant data fill --symbols BTC/USDT" in text for text in texts)
+    assert any(told in text and FILL in text for text in texts)
     assert "kraken" in shown(check_table(checked))
     await kraken.fill()
     _, wrong = await check_store(kraken.pool, settings, days=7, now=NOW)
@@ -171,6 +174,28 @@ async def test_a_live_symbol_of_which_nothing_is_kept_is_a_finding(kraken, setti
     _, wrong = await check_store(kraken.pool, settings, days=7, now=NOW)
     absent = {finding.symbol for finding in wrong if "no bar is kept" in finding.what}
     assert absent == set(settings.traded) - {BTC}
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        pytest.param([], [], id="whole"),
+        pytest.param([60, 61], ["2 minutes are missing", "import it again"], id="gap"),
+    ],
+)
+@pytest.mark.parametrize("name", ["synthetic:7", "binance"])
+async def test_what_no_venue_goes_on_with_ends_with_its_last_bar(pool, settings, name, gone, told):
+    """A made-up market has a clock of its own, and nobody can be asked for what it lacks."""
+    absent = {OPENING + n * MINUTE for n in gone}
+    bars = [bar for bar in bars_of(TRADES, END) if bar.closed_at not in absent]
+    await PostgresBarStore(pool, exchange=name).put(bars)
+    later = NOW + 300 * DAY
+    checked, wrong = await check_store(pool, settings, days=7, now=later)
+    assert [(each.exchange, each.until) for each in checked] == [(name, END)]
+    text = "".join(str(finding) for finding in wrong if finding.exchange == name)
+    assert all(words in text for words in told)
+    assert bool(text) == bool(told)
+    assert "300 d" not in shown(*status_tables(await read_status(pool, now=later)))
 
 
 async def test_no_database_is_looked_at_without_making_one(settings, tmp_path, monkeypatch):

@@ -59,7 +59,7 @@ async def told_by(dsn, window=None):
 @pytest.mark.req("S1-223", "S1-126")
 @pytest.mark.parametrize("text", [pytest.param(EAGER, id="eager"), pytest.param(TRIED, id="tried")])
 async def test_a_rehearsal_is_told_as_it_was_printed(tmp_path, configured, text):
-    house = await ran(a_config(tmp_path, text), 400)
+    house = await ran(a_config(tmp_path, text, speed=1200.0), 400)  # each bar is decided on
     told = await told_by(configured)
     printed = summary_of(house)
     assert printed.trades

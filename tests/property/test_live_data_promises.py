@@ -1,6 +1,5 @@
 """What bars from trades and order books from changes promise, whatever comes."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -74,28 +73,14 @@ def test_bars_are_those_of_the_naive_reference(trades, timeframe):
     assert (builder.late, builder.duplicates) == (0, 0)
 
 
-def begun_with(bar, minute):
-    """`bar` as one that opens with `minute`: an empty one opens it at the close before."""
-    if minute.trades:
-        return bar
-    return replace(
-        bar,
-        open=minute.close,
-        high=max(bar.high, minute.close),
-        low=min(bar.low, minute.close),
-    )
-
-
 @given(trades=markets(), close=prices, whole=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_minutes_put_together_are_the_bars_of_five_minutes(trades, close, whole):
-    """But for one thing: where the first minute is empty, the venue opens with the first trade."""
     begun = {"since": NOON, "close_before": close} if whole else {}
     minutes = built(TradeBars(BTC, M1, **begun), trades, END)
-    resampler, by_open = Resampler(M5), {bar.opened_at: bar for bar in minutes}
+    resampler = Resampler(M5)
     folded = [longer for bar in minutes for longer in resampler.add(bar)]
-    direct = built(TradeBars(BTC, M5, **begun), trades, END)
-    assert folded == [begun_with(bar, by_open[bar.opened_at]) for bar in direct]
+    assert folded == built(TradeBars(BTC, M5, **begun), trades, END)
 
 
 @given(data=st.data(), trades=markets(least=1))

@@ -1,41 +1,26 @@
 """What a history shows of any market, with any bars missing."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.bar import Resampler, Timeframe
+from data.bar import Timeframe
 from data.indicators import Ema
 from data.snapshot import MarketHistory, take_snapshot
-from tests.builders_market import MIDNIGHT, a_bar, an_account, an_instrument
-
-M1 = Timeframe.M1
-HIGHER = (Timeframe.M5, Timeframe.M15, Timeframe.M30, Timeframe.H1)
-markets = st.lists(
-    st.tuples(
-        st.integers(min_value=1, max_value=40),  # minutes since the bar before
-        st.integers(min_value=1, max_value=500),
-        st.integers(min_value=0, max_value=30),
-        st.integers(min_value=0, max_value=9),
-    ),
-    min_size=1,
-    max_size=80,
+from tests.builders_history import (
+    DECIDING,
+    HIGHER,
+    M1,
+    a_history,
+    bars_of,
+    folded,
+    markets,
+    seen_by,
+    trade_counts,
+    with_trades,
 )
-
-
-def bars_of(steps):
-    minute, bars = 0, []
-    for wait, close, wick, volume in steps:
-        minute += wait
-        bars.append(
-            a_bar(
-                MIDNIGHT + timedelta(minutes=minute), close + 100, high=close + 100 + wick,
-                low=close + 100 - wick, volume=volume, timeframe=M1,
-            )
-        )  # fmt: skip
-    return bars
+from tests.builders_market import MIDNIGHT, an_account, an_instrument
 
 
 def expected(bars, timeframe):
@@ -46,21 +31,58 @@ def expected(bars, timeframe):
     first = timeframe.close_after(bars[0].opened_at)
     if bars[0].opened_at != first - timeframe.delta:
         del groups[first]
+    priced = {at: [b for b in g if b.trades != 0] or g for at, g in groups.items()}
     return [
-        (at, g[0].open, max(b.high for b in g), min(b.low for b in g), g[-1].close,
-         sum((b.volume for b in g), Decimal(0)))
-        for at, g in groups.items() if at <= bars[-1].closed_at
+        (at, p[0].open, max(b.high for b in p), min(b.low for b in p), p[-1].close,
+         sum((b.volume for b in groups[at]), Decimal(0)))
+        for at, p in priced.items() if at <= bars[-1].closed_at
     ]  # fmt: skip
 
 
-@given(steps=markets)
-def test_longer_bars_are_the_intervals_that_ended(steps):
-    bars = bars_of(steps)
+@given(steps=markets, counts=trade_counts)
+def test_longer_bars_are_the_intervals_that_ended(steps, counts):
+    bars = with_trades(bars_of(steps), counts)
     for timeframe in HIGHER:
-        resampler = Resampler(timeframe)
-        longer = [b for bar in bars for b in resampler.add(bar)]
+        longer = folded(bars, timeframe)
         made = [(b.closed_at, b.open, b.high, b.low, b.close, b.volume) for b in longer]
         assert made == expected(bars, timeframe)
+
+
+@given(steps=markets, counts=trade_counts)
+def test_bars_folded_twice_are_those_folded_once(steps, counts):
+    bars = with_trades(bars_of(steps), counts)
+    for part, whole in ((Timeframe.M5, Timeframe.M15), (Timeframe.M30, Timeframe.H1)):
+        once = {bar.closed_at: bar for bar in folded(bars, whole)}
+        parts = folded(bars, part)
+        for bar in folded(parts, whole):
+            if bar.closed_at in once:
+                assert bar == once[bar.closed_at]
+
+
+@settings(max_examples=60)
+@given(
+    steps=markets,
+    counts=trade_counts,
+    cut=st.integers(min_value=0, max_value=80),
+    without=st.sets(st.sampled_from(HIGHER)),
+)
+def test_a_history_begun_with_longer_bars_goes_on_as_one_that_saw_every_minute(
+    steps, counts, cut, without
+):
+    bars = with_trades(bars_of(steps), counts)
+    before = bars[:cut]
+    past = {t: folded(before, t) for t in HIGHER if t not in without}
+    if len(past) == len(HIGHER) and all(past.values()):  # minutes are needed since the newest 5m
+        before = [bar for bar in before if bar.opened_at >= past[DECIDING][-1].closed_at]
+    begun, fed = a_history(), a_history()
+    begun.begin({**past, M1: before})
+    for bar in bars[:cut]:
+        fed.add(bar)
+    assert seen_by(begun) == seen_by(fed)
+    for bar in bars[cut:]:
+        begun.add(bar)
+        fed.add(bar)
+        assert seen_by(begun) == seen_by(fed)
 
 
 @settings(max_examples=50)

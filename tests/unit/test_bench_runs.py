@@ -36,6 +36,8 @@ def measured(tmp_path, monkeypatch):
         pytest.param("parts", 200, r"bar to snapshot.* +│ +\d", id="parts"),
         pytest.param("risk", 200, r"judgement, every rule on +│ +\d", id="risk"),
         pytest.param("store", 60, r"one bar put, p50: ms +│ +\d", id="store"),
+        pytest.param("feed", 900, r"to committed rows.* +│ +\d", id="feed", marks=pytest.mark.soak),
+        pytest.param("history", 900, r"gap filler, the venue's bars, rows +│ +\d", id="history"),
     ],
 )
 def test_a_section_prints_its_figures(measured, section, bars, row):

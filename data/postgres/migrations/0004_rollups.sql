@@ -26,6 +26,8 @@ RETURN date_bin(width, closed_at - interval '1 minute', '2000-01-03 00:00:00+00'
 
 -- Make every bucket anew that holds a minute which closes in [since, until]. Each size is folded
 -- from the one before it. A bucket that was made of more minutes than are left stays as it is.
+-- Prices are those of bars with trades; one that is known to be without repeats an older close,
+-- which counts only where its whole bucket was without.
 CREATE FUNCTION fold_bars(
     of_exchange text, of_symbol text, since timestamptz, until timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -37,8 +39,11 @@ DECLARE
 BEGIN
     INSERT INTO kept_bars AS kept
     SELECT of_exchange, of_symbol, '5m', bucket_close('5 minutes', closed_at) AS bucket,
-           (array_agg(open ORDER BY closed_at))[1], max(high), min(low),
-           (array_agg(close ORDER BY closed_at DESC))[1], sum(volume),
+           (array_agg(open ORDER BY trades IS NOT DISTINCT FROM 0, closed_at))[1],
+           coalesce(max(high) FILTER (WHERE trades IS DISTINCT FROM 0), max(high)),
+           coalesce(min(low) FILTER (WHERE trades IS DISTINCT FROM 0), min(low)),
+           (array_agg(close ORDER BY trades IS NOT DISTINCT FROM 0, closed_at DESC))[1],
+           sum(volume),
            CASE WHEN count(turnover) = count(*) THEN sum(turnover) END,
            CASE WHEN count(trades) = count(*) THEN sum(trades) END,
            count(*), min(closed_at), max(closed_at)
@@ -67,8 +72,11 @@ BEGIN
     LOOP
         INSERT INTO kept_bars AS kept
         SELECT of_exchange, of_symbol, size, bucket_close(width, closed_at) AS bucket,
-               (array_agg(open ORDER BY closed_at))[1], max(high), min(low),
-               (array_agg(close ORDER BY closed_at DESC))[1], sum(volume),
+               (array_agg(open ORDER BY trades IS NOT DISTINCT FROM 0, closed_at))[1],
+               coalesce(max(high) FILTER (WHERE trades IS DISTINCT FROM 0), max(high)),
+               coalesce(min(low) FILTER (WHERE trades IS DISTINCT FROM 0), min(low)),
+               (array_agg(close ORDER BY trades IS NOT DISTINCT FROM 0, closed_at DESC))[1],
+               sum(volume),
                CASE WHEN count(turnover) = count(*) THEN sum(turnover) END,
                CASE WHEN count(trades) = count(*) THEN sum(trades) END,
                sum(minutes), min(first_at), max(last_at)

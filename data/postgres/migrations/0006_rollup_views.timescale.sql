@@ -34,7 +34,8 @@ SELECT add_compression_policy('kept_bars', compress_after => INTERVAL '728 days'
 
 -- A bucket is named by the close of its first minute, because no aggregate can shift the column of
 -- its time; with this origin the buckets are those of `bucket_close`. Asked for a bound on
--- `first_close`, and not on `closed_at`, it reads no more chunks than it must.
+-- `first_close`, and not on `closed_at`, it reads no more chunks than it must. Its prices are those
+-- of `fold_bars`.
 DO $$
 DECLARE
     size text;
@@ -64,8 +65,13 @@ BEGIN
                        AS first_close,
                    time_bucket(%3$L::interval, %4$I, '2000-01-03 00:01:00+00'::timestamptz)
                        + %5$L::interval AS closed_at,
-                   first(open, %4$I) AS open, max(high) AS high, min(low) AS low,
-                   last(close, %4$I) AS close, sum(volume) AS volume,
+                   coalesce(first(open, %4$I) FILTER (WHERE trades IS DISTINCT FROM 0),
+                            first(open, %4$I)) AS open,
+                   coalesce(max(high) FILTER (WHERE trades IS DISTINCT FROM 0), max(high)) AS high,
+                   coalesce(min(low) FILTER (WHERE trades IS DISTINCT FROM 0), min(low)) AS low,
+                   coalesce(last(close, %4$I) FILTER (WHERE trades IS DISTINCT FROM 0),
+                            last(close, %4$I)) AS close,
+                   sum(volume) AS volume,
                    CASE WHEN count(turnover) = count(*) THEN sum(turnover) END AS turnover,
                    CASE WHEN count(trades) = count(*) THEN sum(trades) END::bigint AS trades,
                    %6$s::bigint AS minutes, min(%7$I) AS first_at, max(%8$I) AS last_at

@@ -1,5 +1,6 @@
 """Histories that never change behind a reader, and longer bars out of shorter ones."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -122,6 +123,56 @@ def test_a_longer_bar_closes_on_its_own_boundary(timeframe, opened, closed, coun
 def test_gaps_are_tolerated_but_an_unknown_beginning_is_not(times, closes):
     longer = folded([a_bar(at(time)) for time in times])
     assert [bar.closed_at for bar in longer] == [at(time) for time in closes]
+
+
+def told(time, prices, trades):
+    """A bar of 5 minutes whose open, high, low and close stand in `prices`."""
+    opened, high, low, close = prices.split()
+    bar = a_bar(
+        at(time), close, opened=opened, high=high, low=low, volume="0" if trades == 0 else "1"
+    )
+    return replace(bar, trades=trades)
+
+
+@pytest.mark.parametrize(
+    ("parts", "prices"),
+    [
+        pytest.param(
+            [("9 9 9 9", 0), ("5 6 4 5", 2), ("5 7 5 6", 3)], "5 7 4 6",
+            id="before the first trade",
+        ),
+        pytest.param(
+            [("5 6 4 5", 2), ("9 9 9 9", 0), ("5 7 5 6", 3)], "5 7 4 6",
+            id="between trades, after minutes that nobody has seen",
+        ),
+        pytest.param(
+            [("5 6 4 5", 2), ("5 7 5 6", 3), ("9 9 9 9", 0)], "5 7 4 6", id="after the last trade",
+        ),
+        pytest.param(
+            [("9 9 9 9", 0), ("9 9 9 9", 0), ("9 9 9 9", 0)], "9 9 9 9", id="no trade at all",
+        ),
+        pytest.param(
+            [("9 9 9 9", None), ("5 6 4 5", 2), ("5 7 5 6", 3)], "9 9 4 6",
+            id="unknown counts as traded",
+        ),
+        pytest.param(
+            [("9 9 9 9", 0), ("5 6 4 5", None), ("8 8 8 8", 0)], "5 6 4 5",
+            id="unknown after none",
+        ),
+    ],
+)  # fmt: skip
+def test_what_did_not_trade_gives_a_longer_bar_no_price(parts, prices):
+    times = ("14:05", "14:10", "14:15")
+    (longer,) = folded([told(time, *part) for time, part in zip(times, parts, strict=True)])
+    assert " ".join(map(str, (longer.open, longer.high, longer.low, longer.close))) == prices
+
+
+def test_after_a_bar_from_elsewhere_come_those_that_follow_it():
+    resampler = Resampler(Timeframe.M15)
+    resampler.follow(a_bar(at("14:15"), timeframe=Timeframe.M15))
+    bars = [a_bar(at(time)) for time in ("14:05", "14:10", "14:15", "14:25", "14:30")]
+    made = [longer for bar in bars for longer in resampler.add(bar)]
+    assert [(bar.closed_at, bar.volume) for bar in made] == [(at("14:30"), Decimal(2))]
 
 
 def test_a_bar_of_the_same_length_is_itself():

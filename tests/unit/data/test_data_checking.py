@@ -47,7 +47,8 @@ async def test_every_day_has_its_share_of_five_minute_bars():
     assert first.share == 287 / 288
     (finding,) = findings(result)
     assert "3 minutes are missing" in finding.what and "2026-01-05 99.65%" in finding.what
-    assert finding.remedy == "fill: sextant data fill --symbols BTC/USDT --since 2026-01-05"
+    fill = "run sextant data fill --exchange kraken --symbols BTC/USDT --since 2026-01-05"
+    assert finding.remedy == fill
 
 
 @pytest.mark.req("S1-27")

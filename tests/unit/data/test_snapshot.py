@@ -144,6 +144,63 @@ def test_bars_may_be_missing():
     assert history.count == 3
 
 
+def test_a_history_begins_with_bars_of_every_size():
+    bars = bars_between(at("00:00"), at("14:35"))
+    hours = bars_between(at("00:00"), at("14:00"), timeframe=H1)
+    quarters = bars_between(at("12:00"), at("14:30"), timeframe=M15)
+    begun, fed = a_history(), after(bars)
+    begun.begin({H1: hours, M15: quarters, M5: bars[-10:]})
+    assert begun.frames[H1].series.closed_at.tolist() == fed.frames[H1].series.closed_at.tolist()
+    assert begun.count == 10
+    for bar in bars_between(at("14:35"), at("15:00")):
+        begun.add(bar)
+        fed.add(bar)
+    made, told = begun.frames[H1].series, fed.frames[H1].series
+    assert made.volume.tolist() == [1.0] * 9 + [8.0]  # two quarters, and six bars of five minutes
+    assert made.closed_at.tolist() == told.closed_at.tolist()
+
+
+def test_a_past_without_bars_changes_nothing():
+    history = a_history()
+    history.begin({M5: [], H1: []})
+    assert seen_after(history, "12:05") == seen_after(a_history(), "12:05")
+
+
+def seen_after(history, time):
+    history.add(a_bar(at(time)))
+    return history.count, set(history.frames), history.bar
+
+
+@pytest.mark.parametrize(
+    "past",
+    [
+        pytest.param({M15: [a_bar(at("12:05"))]}, id="of another size"),
+        pytest.param({M5: [a_bar(at("12:05"), symbol=Symbol("XRP/USDT"))]}, id="other symbol"),
+        pytest.param({M5: [a_bar(at("12:10")), a_bar(at("12:05"))]}, id="not in order"),
+        pytest.param({M5: [a_bar(at("12:05")), a_bar(at("12:05"))]}, id="twice"),
+        pytest.param({M5: [a_bar(at("12:07"))]}, id="off the grid"),
+        pytest.param(
+            {Timeframe.M1: [a_bar(at("12:05"), timeframe=Timeframe.M1)]}, id="shorter than base"
+        ),
+    ],
+)
+def test_a_past_that_is_none_is_refused_and_changes_nothing(past):
+    history = a_history()
+    with pytest.raises(UnexpectedBar):
+        history.begin({H1: [a_bar(at("11:00"), timeframe=H1)], **past})
+    assert history.frames == {}
+    assert history.count == 0
+
+
+def test_after_a_past_only_newer_bars_are_taken():
+    history = a_history()
+    history.begin({M5: [a_bar(at("12:05"))], H1: [a_bar(at("12:00"), timeframe=H1)]})
+    with pytest.raises(UnexpectedBar):
+        history.add(a_bar(at("12:05")))
+    history.add(a_bar(at("12:10")))
+    assert history.count == 2
+
+
 @pytest.mark.parametrize(
     ("taken_at", "as_of"),
     [

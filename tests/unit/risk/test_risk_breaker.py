@@ -321,6 +321,14 @@ def test_a_day_a_week_and_a_month_begin_with_their_first_equity(at, anchors):
 
 
 @pytest.mark.req("S1-98")
+def test_the_days_peak_is_followed_within_its_day():
+    limits = limits_with(max_day_drawdown="0.2")
+    state = after(marked("1100"), marked("1050"), limits=limits)
+    assert (state.day_peak, state.day.equity) == (1100, 1000)
+    assert after(marked("1060", THURSDAY), state=state, limits=limits).day_peak == 1060
+
+
+@pytest.mark.req("S1-98")
 def test_a_reset_of_a_fall_within_the_day_measures_the_day_anew_and_not_the_drawdown():
     limits = limits_with(max_day_drawdown="0.04")
     halted = after(marked("960"), limits=limits)

@@ -68,6 +68,11 @@ def scaled(intent=None, *, market=None, state=None, **limits):
             id="against a higher timeframe, only tried",
         ),
         pytest.param(
+            scaled(market={"overlays": overlays(-0.01)}, **(AGAINST | {"overlay_size": "0"})),
+            {},
+            id="against a higher timeframe, which vetoes it",
+        ),
+        pytest.param(
             scaled(market=WILD, volatility_guard=0.8),
             {"volatility_guard": "0.5", "signal": "0.5"},
             id="the guard, which is part of the signal's",

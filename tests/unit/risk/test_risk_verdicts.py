@@ -161,6 +161,26 @@ def test_an_order_of_less_than_one_unit_is_cut_on_its_own_side():
         assert judged(intent, account=room, state=a_state("100")).quantity == Decimal(quantity)
 
 
+@pytest.mark.req("S2-43")
+@pytest.mark.parametrize(
+    ("market", "scales"),
+    [
+        pytest.param({"mean_atr": 0.3}, (("volatility_spike", Decimal("0.5")),), id="a spike"),
+        pytest.param({"mean_atr": 0.4, "move": 0.03}, (), id="neither"),
+        pytest.param({}, (), id="unknown"),
+    ],
+)
+def test_a_spike_that_nobody_has_told_the_breaker_of_cuts(market, scales):
+    verdict = judged(an_entry(), market=a_market(**market))
+    assert tuple((scale.rule, scale.share) for scale in verdict.scales) == scales
+
+
+@pytest.mark.parametrize("mean", [None, 1.0], ids=["its mean unknown", "with a mean"])
+def test_an_unusual_move_that_nobody_has_told_the_breaker_of_stops(mean):
+    verdict = judged(an_entry(), market=a_market(move=-0.0301, mean_atr=mean))
+    assert {o.rule for o in verdict.objections} == {"cool_down"}
+
+
 @pytest.mark.req("S1-125")
 def test_an_exit_is_scaled_by_nothing_and_no_scale_is_tried_on_it():
     limits = limits_with(shadow=["volatility_guard"], volatility_guard=0.8)

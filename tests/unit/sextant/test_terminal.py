@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from data.defect import Defect, DefectKind
+from data.instrument import Symbol
 from risk.breaker import TradingState
 from risk.objection import Objection
 from sextant.cycle import Approved, Vetoed
@@ -71,9 +73,25 @@ def test_a_session_before_its_first_bar_has_a_view(session):
         book=SimpleNamespace(account=session.book.account, state=session.book.state),
         scorecard=type(session.scorecard)(horizon=1, hold_band=0.1, fee=0.0),
         decisions={},
+        defects={},
         referrals=(),
     )
     assert "none closed yet" in seen(empty)
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [
+        pytest.param(DefectKind.STALE_BOOK, "no decisions", id="blocks"),
+        pytest.param(DefectKind.RECONNECTS, "still traded on", id="only noted"),
+    ],
+)
+def test_what_is_wrong_with_the_data_stands_under_the_risk(session, monkeypatch, kind, verdict):
+    xrp = Symbol("XRP/USDT")
+    defect = Defect(kind=kind, symbol=xrp, since=START, observed=75.0, limit=60.0)
+    monkeypatch.setattr(session, "defects", {Symbol("BTC/USDT"): (), xrp: (defect,)})
+    line = seen(session).splitlines()[2]
+    assert line == f"data of XRP/USDT since 00:00:00: {kind}: 75 against 60: {verdict}"
 
 
 def test_a_halt_cannot_be_overlooked(session):
@@ -88,6 +106,7 @@ def test_a_halt_cannot_be_overlooked(session):
         book=SimpleNamespace(account=session.book.account, state=state),
         scorecard=session.scorecard,
         decisions={},
+        defects={},
         referrals=(),
     )
     said = "risk halted: drawdown_limit until 2026-01-05 00:00, 6 losses in a row"
