@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench import feed, history, memory, orders, parts, replay, risk, start_up, store
+from bench import execution, feed, history, memory, orders, parts, replay, risk, start_up, store
 from bench.figures import Plan
 from bench.process import PROJECT, BenchFailed
 
@@ -20,6 +20,7 @@ SECTIONS: Mapping[str, Callable[[Plan, Console], None]] = {
     "replay": replay.measure,
     "memory": memory.measure,
     "orders": orders.measure,
+    "execution": execution.measure,
     "start-up": start_up.measure,
     "risk": risk.measure,
     "parts": parts.measure,

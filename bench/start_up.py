@@ -38,7 +38,7 @@ def _cold_and_warm() -> tuple[Run, Run]:
     with server_folder() as folder:
         config = folder / "start.toml"
         config.write_text(
-            f'extends = "{PROJECT / "config" / "rehearsal.toml"}"\n'
+            f'extends = "{PROJECT / "config" / "synthetic.toml"}"\n'
             f"[market]\nspeed = {_FAST}\n"
             f'[storage]\nfolder = "{folder / "state"}"\n',
             encoding="utf-8",

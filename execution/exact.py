@@ -22,6 +22,7 @@ _ROUNDING = Context(
     prec=_DIGITS, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
 _QUANTUM = Decimal("1e-12")
+_ZERO = Decimal(0)
 
 
 def proportion(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
@@ -30,3 +31,10 @@ def proportion(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
         return amount
     share = _ROUNDING.divide(_ROUNDING.multiply(amount, part), whole)
     return _ROUNDING.quantize(share, _QUANTUM)
+
+
+def reduction(held: Decimal, change: Decimal) -> Decimal:
+    """The part of `change` that brings `held` nearer to zero, not past it."""
+    if not held or (held > 0) == (change > 0):
+        return _ZERO
+    return change if abs(change) <= abs(held) else EXACT.minus(held)

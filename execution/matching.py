@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from data.bar import Bar
-from data.instrument import Instrument, Price, Quantity, Side, Symbol
+from data.instrument import Instrument, Price, Quantity, Symbol
 from execution.exact import EXACT
 from execution.fill import Fill, Liquidity
 from execution.order import Order, OrderStatus
@@ -30,17 +30,24 @@ from execution.paper_terms import (
     worst,
 )
 from execution.venue import OrderChanged, VenueOrder
+from execution.venue_books import Books, VenueBooks
 from execution.venue_state import Placed, StopTriggered, VenueFact, VenueState, WorkingOrder
 
 
 @dataclass(slots=True, kw_only=True)
-class _Pass:
-    """One bar on its way through the orders of its symbol."""
+class Step:
+    """A piece of the market on its way through the orders of its symbol."""
+
+    instrument: Instrument
+    volume: Quantity | None  # what it may still fill; None: no bound
+    facts: list[VenueFact] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pass(Step):
+    """One bar on its way."""
 
     bar: Bar
-    instrument: Instrument
-    volume: Quantity | None  # what the bar may still fill; None: no bound
-    facts: list[VenueFact] = field(default_factory=list)
 
     @property
     def last_instant(self) -> datetime:
@@ -49,7 +56,7 @@ class _Pass:
 
 
 class Matching:
-    """One account at one simulated venue."""
+    """One account at one simulated venue; `books` stand in for plain ones over `balances`."""
 
     def __init__(
         self,
@@ -58,12 +65,13 @@ class Matching:
         instruments: Mapping[Symbol, Instrument],
         terms: PaperTerms,
         balances: Mapping[str, Decimal],
+        books: Books | None = None,
     ) -> None:
         self._instruments = instruments
         self._terms = terms
         self._bars: dict[Symbol, Bar] = {}
         self._restored: dict[Symbol, datetime] = {}  # the newest fill that came from `apply`
-        self._state = VenueState(venue, latency=terms.latency, balances=balances)
+        self._state = VenueState(venue, latency=terms.latency, books=books or VenueBooks(balances))
 
     @property
     def balances(self) -> Mapping[str, Decimal]:
@@ -106,8 +114,8 @@ class Matching:
             return f"notional {order.quantity * price} is below {instrument.min_notional}"
         if order.reduce_only:
             return None
-        fee = self._fee(order.quantity, price, Liquidity.TAKER)
-        return self._shortfall(instrument, order.side, order.quantity, price, fee)
+        trial = self._trade(order, order.quantity, price, order.approved_at, Liquidity.TAKER)
+        return self._shortfall(instrument, trial)
 
     def place(self, order: Order, at: datetime) -> list[VenueFact]:
         """Take `order` on; nothing happens where its client order id is known already.
@@ -120,12 +128,19 @@ class Matching:
             self._tell(facts, self._state.orders[order.client_order_id], at)
         return facts
 
-    def cancel(self, client_order_id: str, at: datetime) -> list[VenueFact]:
+    def cancel(
+        self,
+        client_order_id: str,
+        at: datetime,
+        *,
+        status: OrderStatus = OrderStatus.CANCELLED,
+        reason: str = "on request",
+    ) -> list[VenueFact]:
         """Take what is left of an order off; nothing happens where it is final or unknown."""
         facts: list[VenueFact] = []
         working = self._state.orders.get(client_order_id)
         if working is not None and not working.is_final:
-            self._end(facts, working, OrderStatus.CANCELLED, at, "on request")
+            self._end(facts, working, status, at, reason)
             self._release_idle(facts, working.view.symbol, at)
         return facts
 
@@ -213,7 +228,7 @@ class Matching:
         self._fill(working, offered, at, Liquidity.TAKER, step)
 
     def _fill(
-        self, working: WorkingOrder, price: Price, at: datetime, liquidity: Liquidity, step: _Pass
+        self, working: WorkingOrder, price: Price, at: datetime, liquidity: Liquidity, step: Step
     ) -> None:
         """Fill what the position and the bar's volume allow, if it can be paid for."""
         view = working.view
@@ -227,26 +242,13 @@ class Matching:
             quantity = min(quantity, step.volume)
         if not quantity:
             return
-        fee = self._fee(quantity, price, liquidity)
-        lacking = self._shortfall(step.instrument, view.side, quantity, price, fee)
-        if lacking is not None:
+        fill = self._trade(view, quantity, price, at, liquidity)
+        if (lacking := self._shortfall(step.instrument, fill)) is not None:
             status = OrderStatus.CANCELLED if view.filled else OrderStatus.REJECTED
             self._end(step.facts, working, status, at, lacking)
             return
         if step.volume is not None:
             step.volume = Quantity(step.volume - quantity)
-        fill = Fill(
-            fill_id=f"{self._state.venue}-{len(self._state.fills) + 1}",
-            client_order_id=view.client_order_id,
-            symbol=view.symbol,
-            side=view.side,
-            quantity=quantity,
-            price=price,
-            fee=fee,
-            fee_asset=view.symbol.quote,
-            liquidity=liquidity,
-            filled_at=at,
-        )
         self._report(working, fill, step.facts)
 
     def _report(self, working: WorkingOrder, fill: Fill, facts: list[VenueFact]) -> None:
@@ -256,6 +258,28 @@ class Matching:
         child = self._state.child(working)
         if child is not None and not child.is_final:
             self._tell(facts, child, fill.filled_at)
+
+    def _trade(
+        self,
+        order: Order | VenueOrder,
+        quantity: Quantity,
+        price: Price,
+        at: datetime,
+        liquidity: Liquidity,
+    ) -> Fill:
+        """The next fill, if it comes to be."""
+        return Fill(
+            fill_id=f"{self._state.venue}-{len(self._state.fills) + 1}",
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=quantity,
+            price=price,
+            fee=self._fee(quantity, price, liquidity),
+            fee_asset=order.symbol.quote,
+            liquidity=liquidity,
+            filled_at=at,
+        )
 
     def _fee(self, quantity: Quantity, price: Price, liquidity: Liquidity) -> Decimal:
         terms = self._terms
@@ -267,15 +291,14 @@ class Matching:
             return order.limit
         if order.trigger is not None:
             return order.trigger
-        bar = self._bars.get(order.symbol)
-        return bar.close if bar is not None else None
+        return self._last_prices().get(order.symbol)
 
-    def _shortfall(
-        self, instrument: Instrument, side: Side, quantity: Quantity, price: Price, fee: Decimal
-    ) -> str | None:
-        prices = {symbol: bar.close for symbol, bar in self._bars.items()}
-        prices[instrument.symbol] = price
-        return self._state.books.shortfall(instrument, side, quantity, price, fee, prices)
+    def _last_prices(self) -> dict[Symbol, Price]:
+        return {symbol: bar.close for symbol, bar in self._bars.items()}
+
+    def _shortfall(self, instrument: Instrument, fill: Fill) -> str | None:
+        prices = self._last_prices() | {fill.symbol: fill.price}
+        return self._state.books.shortfall(instrument, fill, prices)
 
     def _release_idle(self, facts: list[VenueFact], symbol: Symbol, at: datetime) -> None:
         """Cancel every reduce-only order that has nothing left to reduce.

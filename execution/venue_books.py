@@ -9,6 +9,7 @@ checked. There is no interest and no liquidation.
 from collections import defaultdict
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Protocol
 
 from data.instrument import Instrument, Price, Quantity, Side, Symbol
 from execution.exact import EXACT
@@ -16,6 +17,27 @@ from execution.fill import Fill
 
 _ZERO = Decimal(0)
 _NOTHING = Quantity(_ZERO)
+
+
+class Books(Protocol):
+    """An account at a simulated venue, as the matching core asks it."""
+
+    @property
+    def balances(self) -> Mapping[str, Decimal]: ...
+
+    def apply(self, fill: Fill) -> None:
+        """Take a fill in."""
+        ...
+
+    def reducible(self, symbol: Symbol, side: Side) -> Quantity:
+        """How much an order on `side` can take off the position before it would turn."""
+        ...
+
+    def shortfall(
+        self, instrument: Instrument, fill: Fill, prices: Mapping[Symbol, Price]
+    ) -> str | None:
+        """Why `fill` cannot be afforded, or None; `prices` are the last ones of every symbol."""
+        ...
 
 
 class VenueBooks:
@@ -45,37 +67,26 @@ class VenueBooks:
         return Quantity(held.copy_abs()) if opposed else _NOTHING
 
     def shortfall(
-        self,
-        instrument: Instrument,
-        side: Side,
-        quantity: Quantity,
-        price: Price,
-        fee: Decimal,
-        prices: Mapping[Symbol, Price],
+        self, instrument: Instrument, fill: Fill, prices: Mapping[Symbol, Price]
     ) -> str | None:
-        """Why this fill cannot be afforded, or None; `prices` are the last ones of every symbol."""
+        """Why `fill` cannot be afforded, or None; `prices` are the last ones of every symbol."""
         if instrument.shortable:
-            return self._margin_shortfall(instrument, side, quantity, fee, prices)
-        symbol = instrument.symbol
-        asset, needed = symbol.base, Decimal(quantity)
-        if side is Side.BUY:
-            asset, needed = symbol.quote, EXACT.add(EXACT.multiply(quantity, price), fee)
+            return self._margin_shortfall(instrument, fill, prices)
+        asset, needed = fill.symbol.base, Decimal(fill.quantity)
+        if fill.side is Side.BUY:
+            cost = EXACT.multiply(fill.quantity, fill.price)
+            asset, needed = fill.symbol.quote, EXACT.add(cost, fill.fee)
         held = self._balances.get(asset, _ZERO)
         return f"needs {needed} {asset}, has {held}" if needed > held else None
 
     def _margin_shortfall(
-        self,
-        instrument: Instrument,
-        side: Side,
-        quantity: Quantity,
-        fee: Decimal,
-        prices: Mapping[Symbol, Price],
+        self, instrument: Instrument, fill: Fill, prices: Mapping[Symbol, Price]
     ) -> str | None:
-        symbol = instrument.symbol
-        if quantity <= self.reducible(symbol, side):
+        symbol = fill.symbol
+        if fill.quantity <= self.reducible(symbol, fill.side):
             return None
         after = dict(self._positions)
-        after[symbol] = self._positions.get(symbol, _ZERO) + side.sign * quantity
+        after[symbol] = self._positions.get(symbol, _ZERO) + fill.side.sign * fill.quantity
         sizes: defaultdict[str, Decimal] = defaultdict(Decimal)
         for held, size in after.items():
             sizes[held.base] += abs(size)
@@ -83,7 +94,7 @@ class VenueBooks:
         equity = _value(self._balances, symbol.quote, prices)
         if exposure is None or equity is None:
             return f"no price values the account in {symbol.quote}"
-        room = instrument.max_leverage * (equity - fee)
+        room = instrument.max_leverage * (equity - fill.fee)
         return f"exposure {exposure} would pass {room} {symbol.quote}" if exposure > room else None
 
 

@@ -4,7 +4,7 @@ Every change is a fact, and `VenueState.apply` is all that a fact does, so whoev
 can make the same state again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from data.instrument import Price, Quantity, Side, Symbol
 from execution.fill import Fill
 from execution.order import Order, OrderStatus
 from execution.venue import OrderChanged, VenueOrder, stop_id
-from execution.venue_books import VenueBooks
+from execution.venue_books import Books
 
 _NOTHING = Quantity(Decimal(0))
 _INFINITE = Price(Decimal("Infinity"))
@@ -90,9 +90,9 @@ class Reach:
 class VenueState:
     """Orders by client order id, those that still work by symbol too; fills; balances."""
 
-    def __init__(self, venue: str, *, latency: timedelta, balances: Mapping[str, Decimal]) -> None:
+    def __init__(self, venue: str, *, latency: timedelta, books: Books) -> None:
         self.venue = venue
-        self.books = VenueBooks(balances)
+        self.books = books
         self.fills: list[Fill] = []
         self.orders: dict[str, WorkingOrder] = {}
         self.resting: dict[Symbol, dict[str, WorkingOrder]] = {}

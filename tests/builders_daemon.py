@@ -23,6 +23,7 @@ from execution.fill import Fill
 from execution.ledger import Ledger
 from execution.order import Submitted, Submitting
 from execution.venue import OrderChanged, VenueOrder
+from execution.venue_books import VenueBooks
 from execution.venue_state import Placed, VenueState
 from risk.breaker import RiskState
 from sextant.cycle import Decision
@@ -157,9 +158,9 @@ def a_config(
     name: str = "config",
     state: Path | None = None,
 ) -> Path:
-    """A configuration over config/rehearsal.toml that keeps its state in `state`."""
+    """A configuration over config/synthetic.toml that keeps its state in `state`."""
     path = folder / f"{name}.toml"
-    head = f'extends = "{ROOT / "config" / "rehearsal.toml"}"\n'
+    head = f'extends = "{ROOT / "config" / "synthetic.toml"}"\n'
     market = f"[market]\nspeed = {speed}\n"
     storage = f'[storage]\nfolder = "{state or folder / "state"}"\n'
     path.write_text(head + textwrap.dedent(text) + market + storage)
@@ -292,7 +293,8 @@ class Left:
     @cached_property
     def books(self) -> VenueState:
         """The venue as its own journal makes it."""
-        state = VenueState("paper", latency=timedelta(0), balances=self.settings.account.balances)
+        books = VenueBooks(self.settings.account.balances)
+        state = VenueState("paper", latency=timedelta(0), books=books)
         for fact in self.venue_facts:
             state.apply(fact)
         return state

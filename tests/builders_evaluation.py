@@ -117,7 +117,7 @@ def curve_of(values, *, step=DAY):
     return curve
 
 
-def a_replay(out, *, bars=900, config=ROOT / "config" / "rehearsal.toml"):
+def a_replay(out, *, bars=900, config=ROOT / "config" / "synthetic.toml"):
     """The session and the summary of a short replay of the made-up market, without any key."""
     settings = load_settings(config)
     market = SyntheticMarket(seed=7, instruments=list(settings.instruments.values()))

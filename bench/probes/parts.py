@@ -80,7 +80,7 @@ def journal_writes(bars: Sequence[Bar]) -> float:
 
 
 def main(count: int) -> None:
-    settings = load_settings(PROJECT / "config" / "rehearsal.toml")
+    settings = load_settings(PROJECT / "config" / "synthetic.toml")
     market = SyntheticMarket(seed=7, instruments=[settings.instruments[_BTC]])
     bars = market.history(_BTC, NOON, count)
     answer = {

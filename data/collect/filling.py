@@ -29,7 +29,7 @@ class NothingToFill(Refused):
 async def fill_store(
     pool: Pool,
     source: MarketSource,
-    exchange: Exchange,
+    exchange: str,
     symbols: Sequence[Symbol],
     *,
     since: datetime | None,
@@ -64,7 +64,7 @@ async def fill_store(
 
 
 async def _starts(
-    pool: Pool, exchange: Exchange, symbols: Sequence[Symbol], since: datetime | None
+    pool: Pool, exchange: str, symbols: Sequence[Symbol], since: datetime | None
 ) -> dict[Symbol, datetime]:
     if since is not None and symbols:
         return dict.fromkeys(symbols, since)

@@ -39,6 +39,24 @@ class Patience:
                 await self.rest(error, failed)
         return await call()
 
+    async def insist(
+        self, call: Callable[[], Awaitable[T]], report: Callable[[Transient, int, timedelta], None]
+    ) -> T:
+        """What `call` answers, however often it has to be asked.
+
+        Args:
+            report: Is told of each failure: the error, the how-manieth in a row, the wait.
+        """
+        failed = 0
+        while True:
+            try:
+                return await call()
+            except Transient as error:
+                failed += 1
+                pause = self.pause(error, failed)
+                report(error, failed, pause)
+                await self.clock.sleep(pause)
+
     async def rest(self, error: Transient, failed: int) -> None:
         """Wait after the `failed`-th failure in a row, counted from 1: see `pause`."""
         await self.clock.sleep(self.pause(error, failed))

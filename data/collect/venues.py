@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from data.clock import Clock
+from data.feeds.rate_budget import RateBudget
 from data.feeds.source import MarketSource
 
 
@@ -17,31 +18,52 @@ class Exchange(StrEnum):
     HYPERLIQUID = "hyperliquid"
 
 
+def rate_budget(exchange: Exchange, clock: Clock) -> RateBudget:
+    """What one address may ask of the venue; whoever asks from it spends from one budget."""
+    match exchange:
+        case Exchange.KRAKEN:
+            from data.feeds import kraken
+
+            return kraken.rate_budget(clock)
+        case Exchange.BINANCE | Exchange.BINANCE_TESTNET:
+            from data.feeds import binance
+
+            return binance.rate_budget(clock)
+        case Exchange.HYPERLIQUID:
+            from data.feeds import hyperliquid
+
+            return hyperliquid.rate_budget(clock)
+
+
 def open_source(
-    exchange: Exchange, clock: Clock, *, urls: Mapping[str, Any] | None = None
+    exchange: Exchange,
+    clock: Clock,
+    *,
+    budget: RateBudget | None = None,
+    urls: Mapping[str, Any] | None = None,
 ) -> MarketSource:
-    """The venue's public data with a rate budget of its own; the caller closes it.
+    """The venue's public data; the caller closes it.
 
     Args:
+        budget: Shared with whoever else asks the venue; without it, the source has its own.
         urls: Addresses in place of the venue's own, as ccxt names them.
     """
+    budget = budget or rate_budget(exchange, clock)
     match exchange:  # the libraries take a second to import
         case Exchange.KRAKEN:
             from data.feeds import kraken
 
-            return kraken.KrakenSource(clock=clock, budget=kraken.rate_budget(clock), urls=urls)
+            return kraken.KrakenSource(clock=clock, budget=budget, urls=urls)
         case Exchange.BINANCE | Exchange.BINANCE_TESTNET:
             from data.feeds import binance
 
             return binance.BinanceSource(
                 clock=clock,
-                budget=binance.rate_budget(clock),
+                budget=budget,
                 testnet=exchange is Exchange.BINANCE_TESTNET,
                 urls=urls,
             )
         case Exchange.HYPERLIQUID:
             from data.feeds import hyperliquid
 
-            return hyperliquid.HyperliquidSource(
-                clock=clock, budget=hyperliquid.rate_budget(clock), urls=urls
-            )
+            return hyperliquid.HyperliquidSource(clock=clock, budget=budget, urls=urls)

@@ -243,9 +243,11 @@ class TappedExchange:
 
     @asynccontextmanager
     async def subscription(
-        self, url: str, key: str, subscribe: Json, unsubscribe: Json
+        self, url: str, key: str, subscribe: Json | None, unsubscribe: Json | None
     ) -> AsyncIterator[Inbox[Any]]:
         """The inbox of `key`, which `subscribe`, sent to `url`, makes the venue fill.
+
+        Without the two, the venue fills it because of the URL alone.
 
         Raises:
             ValueError: somebody listens to `key` already.
@@ -352,11 +354,11 @@ def config(urls: Mapping[str, Any] | None, *, timeout: timedelta) -> Json:
     return settings
 
 
-async def _unsubscribe(client: Any, key: str, message: Json) -> None:
+async def _unsubscribe(client: Any, key: str, message: Json | None) -> None:
     """Tell the venue, if it still listens; a connection that is gone needs no goodbye."""
     client.subscriptions.pop(key, None)
     client.futures.pop(key, None)
-    if client.closed():
+    if message is None or client.closed():
         return
     with suppress(ConnectionError, TimeoutError, aiohttp.ClientError):
         async with asyncio.timeout(_POLITENESS):

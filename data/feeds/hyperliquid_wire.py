@@ -27,23 +27,33 @@ _SIDES: Final = {"B": Side.BUY, "A": Side.SELL}  # the taker's
 def instrument(symbol: Symbol, listing: Json) -> Instrument:
     """A perpetual of the universe, with its context.
 
-    A price has at most five significant figures, and `6 - szDecimals` decimals; whole numbers are
-    always allowed. So the tick grows with the price; this is the one at today's mark price.
+    The tick grows with the price; this is the one at today's mark price.
 
     Source:
-        Hyperliquid, API, "Tick and lot size"; "Error responses" for the least notional.
+        Hyperliquid, API, "Error responses" for the least notional.
     """
     mark, decimals = Decimal(listing["markPx"]), int(listing["szDecimals"])
-    by_figures = mark.adjusted() + 1 - _FIGURES  # power of ten of the fifth figure
     lot = Decimal(1).scaleb(-decimals)
     return Instrument(
         symbol=symbol,
-        tick=Decimal(1).scaleb(min(max(by_figures, decimals - _DECIMALS), 0)),
+        tick=tick_at(mark, decimals),
         lot=lot,
         min_quantity=Quantity(lot),
         min_notional=_LEAST_NOTIONAL,
         max_leverage=Decimal(listing["maxLeverage"]),
     )
+
+
+def tick_at(price: Decimal, size_decimals: int) -> Decimal:
+    """The step of prices about `price`: five significant figures, and `6 - szDecimals` decimals.
+
+    Whole numbers are always allowed.
+
+    Source:
+        Hyperliquid, API, "Tick and lot size".
+    """
+    by_figures = price.adjusted() + 1 - _FIGURES  # power of ten of the fifth figure
+    return Decimal(1).scaleb(min(max(by_figures, size_decimals - _DECIMALS), 0))
 
 
 def trade_of(symbol: Symbol, row: Json) -> Trade:

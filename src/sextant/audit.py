@@ -37,7 +37,6 @@ from execution.fill import Fill
 from execution.order import Cancelling, Submitted, Submitting
 from execution.reconcile import compare_balances
 from execution.venue import OrderChanged, Venue, VenueEvent, VenueOrder
-from execution.venues.paper import PaperVenue
 from risk.approval import ApprovedOrder, Rejection, Revision
 from risk.breaker import Halt, Reset, RiskState
 from risk.referral import Referral
@@ -74,8 +73,9 @@ from sextant.outside import Outside
 from sextant.referrals import End, ReferralEnded
 from sextant.reset import Past
 from sextant.session import Session
-from sextant.settings import Settings, secret
+from sextant.settings import PaperTradingSettings, Settings, secret
 from sextant.subaccount import DeskRiskState
+from sextant.venues import open_paper
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -137,7 +137,9 @@ class _NothingGoesOut:
 
     name = "audit"
     pending = False
-    attaches_stops = True
+
+    def __init__(self, *, attaches_stops: bool) -> None:
+        self.attaches_stops = attaches_stops
 
     async def submit(self, order: ApprovedOrder) -> None: ...
 
@@ -183,6 +185,7 @@ class Auditor:
         self._seen: dict[Sighting, Snapshot] = {}  # what is to be decided on
         self._revised: dict[Sighting, tuple[Snapshot, Regime, Revision]] = {}
         self._has_bars = False
+        self.reconciled: Reconciliation | None = None  # the last
 
     async def follow(self, record: Record) -> None:
         """Take in one record: a fact from outside, or something to compare.
@@ -204,6 +207,8 @@ class Auditor:
             fact, Submitting | Submitted | Cancelling | OrderChanged | Fill | Reconciliation
         ):
             self._orders.append(fact)
+        if isinstance(fact, Reconciliation):
+            self.reconciled = fact
         if isinstance(fact, RiskState):
             self._state = fact
         if isinstance(fact, NewsSeen):
@@ -278,7 +283,7 @@ class Auditor:
         self._made = _Made()
         self._said, self._seen, self._revised = {}, {}, {}
         engine_settings = settings.engine.model_copy(update={"queue": 1_000_000})
-        venue: Venue = _NothingGoesOut()
+        venue: Venue = _NothingGoesOut(attaches_stops=run.attaches_stops)
         engine = wiring.engine(
             settings.model_copy(update={"engine": engine_settings}), venue, self._made, self._clock
         )
@@ -489,7 +494,10 @@ async def audit(settings: Settings, pool: Pool) -> Findings:
         auditor = Auditor(codec(), lambda market: PostgresBarStore(pool, exchange=market))
         async for record in ours.records():
             await auditor.follow(record)
-        differences = await _compare_books(settings, ours, books, clock)
+        if isinstance(settings.venue, PaperTradingSettings):
+            differences = await _compare_books(settings, ours, books, clock)
+        else:
+            differences = _last_differences(auditor.reconciled)
     return Findings(
         records=records,
         runs=auditor.runs,
@@ -506,18 +514,22 @@ async def _compare_books(
     clock: ManualClock,
 ) -> tuple[str, ...]:
     """The ledger that our journal makes, against the balances that the venue's books make."""
-    paper = await PaperVenue.open(
-        name="paper",
-        instruments=settings.instruments,
-        terms=wiring.paper_terms(settings),
-        balances=settings.account.balances,
-        journal=books,
-        clock=clock,
-    )
+    paper = await open_paper(settings, books, clock)
     engine = wiring.engine(settings, paper, _Made(), clock)
     await engine.recover(ours.facts())
     found = compare_balances(engine.ledger.balances, await paper.balances(), engine.instruments)
     return tuple(f"{d.subject}: {d.ours} here, {d.theirs} at the venue" for d in found)
+
+
+def _last_differences(last: Reconciliation | None) -> tuple[str, ...]:
+    """What was open between a real venue and us when it was last asked."""
+    if last is None:
+        return ("the venue was never asked",)
+    open_then = (d for d in last.differences if d.kind.forbids_entries)
+    return tuple(
+        f"{d.subject}: {d.ours} here, {d.theirs} at the venue at {last.at:%Y-%m-%d %H:%M:%S}"
+        for d in open_then
+    )
 
 
 def _show(findings: Findings, console: Console) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -108,6 +109,121 @@ def replay(
         ask_models=ask_models,
         console=Console(),
     )
+
+
+@app.command()
+def rehearse(
+    seed: Annotated[int, typer.Option(min=0, help="Another seed is another market.")] = 7,
+    speed: Annotated[
+        float, typer.Option(min=0.01, help="Market seconds a second; 60 is a bar a second.")
+    ] = 60.0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="On 127.0.0.1; 0 takes a free one.")
+    ] = 8_880,
+    symbols: Annotated[
+        list[str] | None, typer.Option("--symbol", help="A pair; may be given again.")
+    ] = None,
+    cash: Annotated[int, typer.Option(min=1, help="USDT that the account opens with.")] = 10_000,
+    bars: Annotated[
+        list[Path] | None,
+        typer.Option(help="Play recorded bars instead, as `sextant replay` reads them."),
+    ] = None,
+    trades: Annotated[
+        Path | None,
+        typer.Option(
+            help="Play recorded trades of the first --symbol instead: CSV with the header "
+            "ts_ms,id,side,type,price,amount, plain or .gz."
+        ),
+    ] = None,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            help="What goes wrong, drawn from the seed: refused, lost, unanswered, duplicated, "
+            "reordered, dropped or sockets_closed=SHARE, answer_delay or event_delay=SECONDS; may "
+            "be given again.",
+        ),
+    ] = None,
+) -> None:
+    """Run an exchange on this machine that speaks Kraken's REST and WebSocket v2.
+
+    Prints its addresses, and a key and secret that are made up and work nowhere else. Money is
+    made up too, and nothing is kept when it ends.
+    """
+    from sextant.rehearsal.command import Rehearsal, run_rehearsal
+    from sextant.rehearsal.faults import faults_of
+
+    wanted = Rehearsal(
+        seed=seed,
+        speed=speed,
+        port=port,
+        symbols=symbols or ["BTC/USDT", "XRP/USDT", "XRP/BTC"],
+        cash=Decimal(cash),
+        bars=bars or [],
+        trades=trades,
+        faults=faults_of(faults or (), seed=seed),
+    )
+    asyncio.run(run_rehearsal(wanted, Console()))
+
+
+@app.command()
+def fidelity(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Recorded frames of one venue, plain or .gz: Binance, Hyperliquid or Kraken's "
+            "WebSocket v1, as hftbacktest or cryptofeed write them; books and trades may be apart."
+        ),
+    ],
+    symbol: Annotated[
+        str | None, typer.Option(help="The market as the venue names it, if there are several.")
+    ] = None,
+    config: Config = Path("config/paper.toml"),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed sends other probes.")] = 7,
+    probes: Annotated[
+        int, typer.Option(min=1, help="Of each size of market order, and each place of a limit.")
+    ] = 100,
+    lifetime: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a limit order waits.")
+    ] = 10.0,
+    warm_up: Annotated[
+        float, typer.Option(min=0, help="Seconds of the recording before the first probe.")
+    ] = 2.0,
+    latency_spread: Annotated[
+        float,
+        typer.Option(
+            min=1, help="How far real latencies are from [paper_venue]'s: so many times, or parts."
+        ),
+    ] = 2.0,
+    cancelled_ahead: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Of what is cancelled in a queue, the believed part of our share before us.",
+        ),
+    ] = 0.5,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Score how paper fills against recorded books and trades, beside the rules of simpler bots.
+
+    Sends probe orders that nobody saw into the recording: what each rule says of their slippage
+    and fills, and what the market says. Needs no network; the same seed gives the same scores.
+    """
+    from sextant.fidelity.command import Wanted, run_fidelity
+
+    wanted = Wanted(
+        files=files,
+        market=symbol,
+        terms=_settings(config).paper_venue.terms,
+        seed=seed,
+        probes=probes,
+        latency_spread=latency_spread,
+        lifetime=timedelta(seconds=lifetime),
+        warm_up=timedelta(seconds=warm_up),
+        cancelled_ahead=Decimal(str(cancelled_ahead)),
+    )
+    run_fidelity(wanted, as_json=as_json, console=Console())
 
 
 @app.command()
@@ -276,7 +392,10 @@ def status(
     config: Config = Path("config/paper.toml"),
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show coverage, gaps, age and rows of all that is kept, by symbol and size of bars."""
+    """Show coverage, gaps, age and rows of all that is kept, by symbol and size of bars.
+
+    Parts are rows made of fewer minutes than they have, such as the interval that is open.
+    """
     from sextant.data_command import run_status
 
     asyncio.run(run_status(_settings(config), as_json=as_json, console=Console()))

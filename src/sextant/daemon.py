@@ -118,6 +118,8 @@ class Daemon:
                     tasks.create_task(self._keep_reconciled(), name="reconcile"),
                     tasks.create_task(self._keep_watch(), name="watch"),
                 ]
+                if (listen := self._house.venue.listen) is not None:
+                    background.append(tasks.create_task(listen(), name="venue"))
                 background += [
                     tasks.create_task(_run(service), name=service.name)
                     for service in self._house.services()

@@ -47,6 +47,8 @@ class RunStarted:
     version: str
     mode: str
     market: str  # says so where it is synthetic
+    venue: str
+    attaches_stops: bool  # whether the venue brings an entry's stop along
     settings: Mapping[str, Any]
     settings_digest: str
     prompts: Mapping[str, str]  # name to content hash

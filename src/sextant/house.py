@@ -18,7 +18,6 @@ from data.postgres.pool import Pool, connect
 from data.postgres.upkeep import upkeep
 from data.store import BarStore, StoreUnavailable
 from execution.reconcile import reconcile
-from execution.venues.paper import PaperVenue
 from sextant import wiring
 from sextant.facts import codec, venue_codec
 from sextant.history import read_past, warm_up
@@ -28,6 +27,7 @@ from sextant.outside import Outside
 from sextant.recovery import Recollection
 from sextant.session import Session
 from sextant.settings import Settings, secret
+from sextant.venues import OpenVenue, Surroundings, open_venue
 
 _WALL, _UPKEEP_EVERY = SystemClock(), timedelta(days=1)
 DESK_JOURNAL, VENUE_JOURNAL = "desk", "venue:paper"
@@ -46,6 +46,7 @@ class House:
     market: DaemonMarket
     seats: wiring.Roster
     newest: Mapping[Symbol, datetime]  # close of the newest bar of each symbol dealt with before
+    venue: OpenVenue
     pool: Pool
     give_up: Callable[[], None]  # stops the journals' writers; who waits for them learns it
 
@@ -84,7 +85,20 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         market = open_market(settings, pool)
         stack.push_async_callback(market.close)
         journal, books, give_up = await _open_journals(stack, pool, market)
-        house = await _furnish(settings, market, pool, journal, books, give_up)
+        await market.reach()
+        venue = await stack.enter_async_context(
+            open_venue(
+                settings,
+                books=books,
+                around=Surroundings(
+                    clock=market.clock,
+                    since=await journal.began() or market.clock.now(),
+                    site=market.site,
+                    budget=market.budget,
+                ),
+            )
+        )
+        house = await _furnish(venue, market, pool, journal, give_up)
         stack.push_async_callback(house.seats.close)
         yield house
         await journal.flush()
@@ -120,30 +134,21 @@ async def _open_journals(
 
 
 async def _furnish(
-    settings: Settings,
+    venue: OpenVenue,
     market: DaemonMarket,
     pool: Pool,
     journal: PostgresJournal,
-    books: PostgresJournal,
     give_up: Callable[[], None],
 ) -> House:
+    settings = venue.settings
     clock, bars = market.clock, PostgresBarStore(pool, exchange=market.name)
-    paper = await PaperVenue.open(
-        name="paper",
-        instruments=settings.instruments,
-        terms=wiring.paper_terms(settings),
-        balances=settings.account.balances,
-        journal=books,
-        clock=clock,
-    )
     resumed = journal.last is not None
-    engine = wiring.engine(settings, paper, journal, clock)
+    engine = wiring.engine(settings, venue.venue, journal, clock)
     parts = wiring.subaccounts(settings, clock)
     outside = Outside(settings.news)
     before = Recollection(settings.desk, parts, outside)
     await engine.recover(before.following(journal.facts()))
     before.require_same(settings, market.name)
-    await market.reach()
     now, real = clock.now(), SystemClock()
     seats = wiring.roster(settings, real, spent_today=before.spent_on(real.now()))
     needs = wiring.history_needs(settings, seats)
@@ -154,8 +159,7 @@ async def _furnish(
     everywhere = dict.fromkeys(settings.instruments, needs)
     past = await read_past(bars, settings.market.timeframe, everywhere, until=newest)
     wiring.mark(engine, parts, past)
-    for bar in past.newest:
-        await paper.observe(bar)  # for its price; what it could fill it has
+    await venue.recall(past.newest)
     session = wiring.session(
         settings,
         seats,
@@ -163,14 +167,16 @@ async def _furnish(
         state=before.state,
         parts=parts,
         desk_states=before.desk_states,
-        paper=paper,
+        paper=venue.paper,
         journal=journal,
         clock=clock,
         keep_all=True,
         outside=outside,
     )
     warm_up(session.desks, past)
-    started = wiring.run_started(settings, seats, market.name, now, past, resumed=resumed)
+    started = wiring.run_started(
+        settings, venue.venue, seats, market.name, now, past, resumed=resumed
+    )
     journal.write(started)
     for left in (*before.undecided(now), *before.unanswered(now)):
         journal.write(left)
@@ -188,6 +194,7 @@ async def _furnish(
         market=market,
         seats=seats,
         newest={bar.symbol: bar.closed_at for bar in past.newest} | before.newest,
+        venue=venue,
         pool=pool,
         give_up=give_up,
     )

@@ -7,10 +7,10 @@ public data: what is told is kept too, and what the store lacks of the past the 
 
 import contextlib
 from collections.abc import Awaitable, Callable, Container, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -21,12 +21,13 @@ from data.collect.gaps import Means
 from data.collect.news import FeedHealth, collect_news
 from data.collect.patience import Patience
 from data.collect.payments import FundingFailed, FundingFill, collect_funding
-from data.collect.venues import Exchange, open_source
+from data.collect.venues import Exchange, open_source, rate_budget
 from data.faults import Refused, Transient
 from data.feed import MarketEvent, MarketFeed
 from data.feeds.live import LiveFeed
 from data.feeds.live_ports import FeedWatcher
-from data.feeds.source import MarketSource, SourceRefused, SourceUnavailable
+from data.feeds.rate_budget import RateBudget
+from data.feeds.source import MarketSource, SourceRefused
 from data.feeds.synthetic import SyntheticFeed, SyntheticMarket
 from data.instrument import Symbol
 from data.kraken_db.order_book import BookSnapshots
@@ -43,6 +44,7 @@ from data.store import StoreUnavailable
 from sextant.settings import (
     LiveMarketSettings,
     RecordedMarketSettings,
+    RehearsalMarketSettings,
     Settings,
     SyntheticMarketSettings,
 )
@@ -62,6 +64,15 @@ class NoSuchMarket(Refused):
 
 class ClockBehind(Refused):
     """This machine's clock stands before the end of our own records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """An exchange that stands in for a real one: its addresses, and a key made up with it."""
+
+    urls: Mapping[str, Any]
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +122,25 @@ class DaemonMarket(Protocol):
         """Take note of an event for what is collected beside."""
         ...
 
+    @property
+    def site(self) -> Site | None:
+        """Where its orders go, if it is an exchange that stands in for a real one."""
+        ...
+
+    @property
+    def budget(self) -> RateBudget | None:
+        """What its questions spend, where the exchange counts them for the address."""
+        ...
+
     async def close(self) -> None:
         """Let go of every connection."""
         ...
 
 
-def require_daemon_market(
-    settings: Settings,
-) -> SyntheticMarketSettings | LiveMarketSettings:
+DaemonMarketSettings = SyntheticMarketSettings | LiveMarketSettings | RehearsalMarketSettings
+
+
+def require_daemon_market(settings: Settings) -> DaemonMarketSettings:
     """The settings of a market that a daemon can open.
 
     Raises:
@@ -128,7 +150,7 @@ def require_daemon_market(
     if isinstance(market, RecordedMarketSettings):
         raise NoSuchMarket(
             f"market.source = {market.source!r}: recorded bars go through `sextant replay`; a "
-            "daemon runs on 'synthetic' or on an exchange"
+            "daemon runs on 'synthetic', on a 'rehearsal' or on an exchange"
         )
     return market
 
@@ -138,8 +160,17 @@ def open_market(settings: Settings, pool: Pool) -> DaemonMarket:
     match require_daemon_market(settings):
         case SyntheticMarketSettings() as made_up:
             return MadeUpMarket(settings, made_up, pool)
+        case RehearsalMarketSettings() as rehearsal:
+            from sextant.rehearsal_market import RehearsalMarket
+
+            return RehearsalMarket(settings, rehearsal, pool)
         case LiveMarketSettings() as live:
-            return LiveMarket(settings, live, pool)
+            exchange, clock = Exchange(live.source), SystemClock()
+            budget = rate_budget(exchange, clock)
+            source = open_source(exchange, clock, budget=budget, urls=live.urls)
+            return LiveMarket(
+                settings, live, pool, name=exchange, clock=clock, source=source, budget=budget
+            )
 
 
 class MadeUpMarket:
@@ -177,27 +208,38 @@ class MadeUpMarket:
 
     async def keep(self, event: MarketEvent) -> None: ...
 
+    site = budget = None
+
     async def close(self) -> None: ...
 
 
 class LiveMarket:
     """An exchange's public data, kept as it comes; no key is needed, and none is sent."""
 
-    def __init__(self, settings: Settings, live: LiveMarketSettings, pool: Pool) -> None:
-        exchange = Exchange(live.source)
-        self.name = exchange.value
-        self.clock = SystemClock()
+    def __init__(
+        self,
+        settings: Settings,
+        live: LiveMarketSettings | RehearsalMarketSettings,
+        pool: Pool,
+        *,
+        name: str,
+        clock: Clock,
+        source: MarketSource,
+        budget: RateBudget,
+    ) -> None:
+        self.name = name
+        self.budget = budget
+        self.clock = clock
         self._live = live
         self._symbols = tuple(settings.instruments)
         self._max_behind = settings.watch.max_skew
         self._news_age = settings.news.max_age
         self._pool = pool
-        self._exchange = exchange
-        self._bars = PostgresBarStore(pool, exchange=exchange)
-        self._source: MarketSource = open_source(exchange, self.clock, urls=live.urls)
-        trades = PostgresTradeStore(pool, exchange=exchange)
+        self._bars = PostgresBarStore(pool, exchange=name)
+        self._source = source
+        trades = PostgresTradeStore(pool, exchange=name)
         self._writer = StoreWriter(trades, self._bars, clock=self.clock)
-        books = PostgresBookStore(pool, exchange=exchange)
+        books = PostgresBookStore(pool, exchange=name)
         self._snapshots = BookSnapshots(books, self._symbols, clock=self.clock)
 
     def begin_after(self, at: datetime) -> None:
@@ -248,20 +290,7 @@ class LiveMarket:
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask until there is an answer, and say each time that there is none."""
-        patience, failed = Patience(clock=self.clock), 0
-        while True:
-            try:
-                return await ask()
-            except SourceUnavailable as error:
-                failed += 1
-                pause = patience.pause(error, failed)
-                _log.warning(
-                    f"{self.name} cannot be reached; the start waits for it",
-                    error=str(error),
-                    tried=failed,
-                    again_in_s=round(pause.total_seconds(), 1),
-                )
-                await self.clock.sleep(pause)
+        return await Patience(clock=self.clock).insist(ask, waiting_for(self.name))
 
     def feed(self, newest: Newest, watcher: FeedWatcher) -> MarketFeed:
         live = self._live
@@ -303,6 +332,8 @@ class LiveMarket:
         if isinstance(event, OrderBook):
             await self._snapshots.take(event)
 
+    site = None
+
     async def close(self) -> None:
         await self._source.close()
 
@@ -324,7 +355,7 @@ class LiveMarket:
     async def _collect_funding(self) -> None:
         await collect_funding(
             self._source,
-            PostgresFundingStore(self._pool, exchange=self._exchange),
+            PostgresFundingStore(self._pool, exchange=self.name),
             self._symbols,
             self.clock,
             since=self.clock.now() - _FUNDING_BACK,
@@ -346,7 +377,7 @@ class LiveMarket:
         (report,) = await fill_store(
             self._pool,
             self._source,
-            self._exchange,
+            self.name,
             (symbol,),
             since=now - _FILL_BACK,
             until=now - self._live.timeframe.delta,
@@ -361,6 +392,20 @@ class LiveMarket:
                 trades=report.trades,
                 left=len(report.left),
             )
+
+
+def waiting_for(name: str) -> Callable[[Transient, int, timedelta], None]:
+    """Says on the log that the start waits for somebody who cannot be reached."""
+
+    def report(error: Transient, tried: int, again_in: timedelta) -> None:
+        _log.warning(
+            f"{name} cannot be reached; the start waits for it",
+            error=str(error),
+            tried=tried,
+            again_in_s=round(again_in.total_seconds(), 1),
+        )
+
+    return report
 
 
 def _tell_news(health: FeedHealth) -> None:

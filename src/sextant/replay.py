@@ -100,7 +100,7 @@ async def replay(
         paper = PaperVenue(
             name="paper",
             instruments=settings.instruments,
-            terms=wiring.paper_terms(settings),
+            terms=settings.paper_venue.terms,
             balances=settings.account.balances,
             journal=UnkeptJournal(),
             clock=clock,
@@ -121,7 +121,9 @@ async def replay(
             outside=Outside(settings.news),
         )
         nothing = MarketPast(base=settings.market.timeframe, bars={})
-        ours.write(wiring.run_started(settings, seats, market, clock.now(), nothing, resumed=False))
+        ours.write(
+            wiring.run_started(settings, paper, seats, market, clock.now(), nothing, resumed=False)
+        )
         await reconcile(engine)
         await drive(session, itertools.chain([first], events), clock)
         ours.write(RunStopped(at=clock.now(), reason="the recording ended"))

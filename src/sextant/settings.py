@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -36,7 +36,11 @@ from data.postgres.upkeep import Retention
 from data.quality import QualityLimits
 from data.utc import require_utc
 from execution.engine import EngineSettings
+from execution.paper_terms import PaperTerms
 from execution.protection import ProtectionSettings
+from execution.venues.binance_settings import BinanceVenueSettings
+from execution.venues.hyperliquid_settings import HyperliquidVenueSettings
+from execution.venues.kraken_settings import KrakenVenueSettings
 from risk.limits import RiskLimits
 from sextant.settings_file import BadSettings, in_words, merged, read_layers, told
 
@@ -88,6 +92,18 @@ class InstrumentSettings(Section):
     max_leverage: Annotated[Decimal, Field(ge=1, le=5)]
     """1 is spot: nothing is borrowed and nothing sold short. Never above 5 (S0-22)."""
 
+    def as_listed(self, there: Instrument, leverage: Decimal) -> Self:
+        """The same on the grid that a venue has, traded there at `leverage` at most."""
+        return self.model_copy(
+            update={
+                "tick": there.tick,
+                "lot": there.lot,
+                "min_quantity": there.min_quantity,
+                "min_notional": there.min_notional,
+                "max_leverage": min(self.max_leverage, there.max_leverage, leverage),
+            }
+        )
+
     def instrument(self) -> Instrument:
         return Instrument(
             symbol=self.symbol,
@@ -104,7 +120,19 @@ class AccountSettings(Section):
 
     currency: str
     balances: Mapping[str, Annotated[Decimal, Field(ge=0)]]
-    """Opening balances of the paper venue, by asset."""
+    """What it opened with, by asset: where the venue is real, what was there by then."""
+
+
+class PaperTradingSettings(Section):
+    """`[venue]` with kind "paper": nothing leaves the process; `[paper_venue]` says the terms."""
+
+    kind: Literal["paper"]
+
+
+VenueSettings = Annotated[
+    PaperTradingSettings | KrakenVenueSettings | BinanceVenueSettings | HyperliquidVenueSettings,
+    Field(discriminator="kind"),
+]
 
 
 class PaperVenueSettings(Section):
@@ -119,16 +147,26 @@ class PaperVenueSettings(Section):
     participation: Annotated[Decimal, Field(ge=0, le=1)]
     """The most of a bar's volume that one bar may fill, as a share; 0 lifts the bound."""
 
+    @property
+    def terms(self) -> PaperTerms:
+        return PaperTerms(
+            maker_fee=self.maker_fee,
+            taker_fee=self.taker_fee,
+            spread_bps=self.spread_bps,
+            slippage_bps=self.slippage_bps,
+            latency=timedelta(milliseconds=self.latency_ms),
+            participation=self.participation or None,
+        )
+
 
 class _Market(Section):
     timeframe: Timeframe
     """Of the bars that come in; a desk decides on these or on longer ones made of them."""
 
 
-class SyntheticMarketSettings(_Market):
-    """`[market]` with source "synthetic": a seeded market; it says everywhere that it is one."""
+class _MadeUp(_Market):
+    """A seeded market, in its own time."""
 
-    source: Literal["synthetic"]
     seed: Annotated[int, Field(ge=0)]
     start: Utc
     speed: Annotated[float, Field(gt=0)]
@@ -149,16 +187,21 @@ class SyntheticMarketSettings(_Market):
         return start
 
 
+class SyntheticMarketSettings(_MadeUp):
+    """`[market]` with source "synthetic": a seeded market; it says everywhere that it is one."""
+
+    source: Literal["synthetic"]
+
+
 class RecordedMarketSettings(_Market):
     """`[market]` with source "recorded": bars from files, for `sextant replay`."""
 
     source: Literal["recorded"]
 
 
-class LiveMarketSettings(_Market):
-    """`[market]` with the source of a live exchange: S1-17's choice among adapters."""
+class FollowedMarketSettings(_Market):
+    """What an exchange tells as it happens."""
 
-    source: Literal["kraken", "binanceusdm", "binanceusdm_testnet", "hyperliquid"]
     book_depth: Annotated[int, Field(ge=1, le=100)] | None = None
     """Levels of the order books that are followed; without it, none are."""
     funding: bool = False
@@ -167,12 +210,25 @@ class LiveMarketSettings(_Market):
     """Whether every trade is kept in the store."""
     news: NewsSettings = NewsSettings()
     feed: LiveFeedSettings = LiveFeedSettings()
+
+
+class LiveMarketSettings(FollowedMarketSettings):
+    """`[market]` with the source of a live exchange: S1-17's choice among adapters."""
+
+    source: Literal["kraken", "binanceusdm", "binanceusdm_testnet", "hyperliquid"]
     urls: Mapping[str, Any] | None = None
     """Addresses in place of the venue's own, as ccxt names them: of a local server."""
 
 
+class RehearsalMarketSettings(FollowedMarketSettings, _MadeUp):
+    """`[market]` with source "rehearsal": an exchange on this machine that speaks Kraken's
+    protocol, with a seeded market and an account of made-up money."""
+
+    source: Literal["rehearsal"]
+
+
 MarketSettings = Annotated[
-    SyntheticMarketSettings | RecordedMarketSettings | LiveMarketSettings,
+    SyntheticMarketSettings | RecordedMarketSettings | LiveMarketSettings | RehearsalMarketSettings,
     Field(discriminator="source"),
 ]
 
@@ -245,6 +301,7 @@ class Settings(Section):
     mode: Mode
     account: AccountSettings
     paper_venue: PaperVenueSettings
+    venue: VenueSettings = PaperTradingSettings(kind="paper")
     market: MarketSettings
     instrument: Annotated[tuple[InstrumentSettings, ...], Field(min_length=1)]
     risk: RiskLimits
@@ -262,7 +319,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = [*_account_problems(self), *_seat_problems(self), *_desk_problems(self)]
+        problems = [
+            *_account_problems(self),
+            *_venue_problems(self),
+            *_seat_problems(self),
+            *_desk_problems(self),
+        ]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -270,6 +332,24 @@ class Settings(Section):
     @property
     def instruments(self) -> dict[Symbol, Instrument]:
         return {i.symbol: i.instrument() for i in self.instrument}
+
+    def as_traded(
+        self,
+        grids: Mapping[Symbol, Instrument],
+        *,
+        leverage: Mapping[Symbol, int],
+        taker_fee: Decimal,
+    ) -> Self:
+        """The same with the grids and the fee that a venue really has; leverage is the least.
+
+        What `leverage` does not name is traded on spot.
+        """
+        found = tuple(
+            i.as_listed(grids[i.symbol], Decimal(leverage.get(i.symbol, 1)))
+            for i in self.instrument
+        )
+        risk = self.risk.model_copy(update={"taker_fee": taker_fee})
+        return self.model_copy(update={"instrument": found, "risk": risk})
 
     @property
     def traded(self) -> tuple[Symbol, ...]:
@@ -300,6 +380,25 @@ def _account_problems(settings: Settings) -> Iterator[str]:
     account = settings.account
     if account.currency not in account.balances:
         yield f"account.balances: has no {account.currency}, the account's currency"
+
+
+def _venue_problems(settings: Settings) -> Iterator[str]:
+    """Real and made-up are never mixed: not prices of one with orders at the other."""
+    venue, source = settings.venue, settings.market.source
+    if isinstance(venue, PaperTradingSettings):
+        if source == "rehearsal":
+            yield (
+                'venue.kind: a market of source "rehearsal" is an exchange that takes orders; '
+                'trade there with kind "kraken", or take source "synthetic"'
+            )
+        return
+    if settings.mode is Mode.REHEARSAL and source != "rehearsal":
+        yield f'venue.kind: {venue.kind!r} in a rehearsal needs market.source "rehearsal"'
+    if settings.mode is Mode.PAPER:
+        yield f'venue.kind: {venue.kind!r} sends orders; mode "paper" has kind "paper"'
+    unknown = set(venue.leverage) - {i.symbol for i in settings.instrument}
+    if unknown:
+        yield f"venue.leverage: {', '.join(sorted(unknown))} is no instrument"
 
 
 def _seat_problems(settings: Settings) -> Iterator[str]:

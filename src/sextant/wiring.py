@@ -37,7 +37,6 @@ from data.snapshot import MarketHistory
 from execution.engine import Engine
 from execution.journal import OrderJournal
 from execution.ledger import Ledger
-from execution.paper_terms import PaperTerms
 from execution.protection import Protection
 from execution.venue import Venue
 from execution.venues.paper import PaperVenue
@@ -54,7 +53,7 @@ from sextant.session import Session
 from sextant.settings import (
     PROJECT,
     DeskSettings,
-    LiveMarketSettings,
+    FollowedMarketSettings,
     Mode,
     Settings,
     SyntheticMarketSettings,
@@ -181,19 +180,6 @@ def strategy(desk: DeskSettings, seats: Roster) -> Strategy:
             )
 
 
-def paper_terms(settings: Settings) -> PaperTerms:
-    """On what terms the paper venue fills."""
-    paper = settings.paper_venue
-    return PaperTerms(
-        maker_fee=paper.maker_fee,
-        taker_fee=paper.taker_fee,
-        spread_bps=paper.spread_bps,
-        slippage_bps=paper.slippage_bps,
-        latency=timedelta(milliseconds=paper.latency_ms),
-        participation=paper.participation or None,
-    )
-
-
 def history_needs(settings: Settings, seats: Roster) -> dict[Timeframe, int]:
     """How many bars of each size warm every desk up, whatever it trades.
 
@@ -270,7 +256,9 @@ def session(
 
 def _market_watch(settings: Settings, clock: Clock) -> MarketWatch:
     """Who says whether the data is fit; books are expected where the market brings them."""
-    brings_books = isinstance(settings.market, LiveMarketSettings) and settings.market.book_depth
+    brings_books = (
+        isinstance(settings.market, FollowedMarketSettings) and settings.market.book_depth
+    )
     limits = settings.watch if brings_books else settings.watch.model_copy(update={"book": None})
     return MarketWatch(
         settings.instruments,
@@ -359,6 +347,7 @@ def engine(settings: Settings, venue: Venue, journal: OrderJournal, clock: Clock
 
 def run_started(
     settings: Settings,
+    venue: Venue,
     seats: Roster,
     market: str,
     now: datetime,
@@ -374,6 +363,8 @@ def run_started(
         version=version("sextant"),
         mode=settings.mode,
         market=market,
+        venue=venue.name,
+        attaches_stops=venue.attaches_stops,
         settings=shown,
         settings_digest=hashlib.sha256(text).hexdigest(),
         prompts=dict(seats.prompts.versions),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-REHEARSAL = ROOT / "config" / "rehearsal.toml"
+REHEARSAL = ROOT / "config" / "synthetic.toml"
 HEADER = "ts,open,high,low,close,volume\n"
 
 

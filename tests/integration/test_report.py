@@ -27,7 +27,7 @@ TRIED = EAGER.replace(
 )
 assert TRIED != EAGER
 HASTY = f"""
-extends = "{ROOT}/config/rehearsal.toml"
+extends = "{ROOT}/config/synthetic.toml"
 [[desk]]
 strategy_id = "hasty"
 instruments = ["BTC/USDT"]
@@ -106,7 +106,7 @@ async def test_a_report_while_the_daemon_writes_tells_of_what_was_written(tmp_pa
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param(f'extends = "{ROOT}/config/rehearsal.toml"', id="council"),
+        pytest.param(f'extends = "{ROOT}/config/synthetic.toml"', id="council"),
         pytest.param(HASTY, id="one that is sent back"),
     ],
 )

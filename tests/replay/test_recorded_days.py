@@ -32,7 +32,7 @@ from sextant.replay import replay
 from sextant.settings import load_settings
 from tests.builders_daemon import ROOT
 
-SETTINGS = load_settings(ROOT / "config" / "rehearsal.toml")
+SETTINGS = load_settings(ROOT / "config" / "synthetic.toml")
 SYMBOLS = [Symbol("BTC/USDT"), Symbol("XRP/USDT"), Symbol("XRP/BTC")]
 SINCE, UNTIL = datetime(2021, 5, 19, 9, tzinfo=UTC), datetime(2021, 5, 19, 17, tzinfo=UTC)
 HALFWAY = datetime(2021, 5, 19, 13, tzinfo=UTC)

@@ -16,7 +16,7 @@ from sextant.settings import load_settings
 from tests.builders_daemon import ROOT
 
 HASTY = f"""
-extends = "{ROOT}/config/rehearsal.toml"
+extends = "{ROOT}/config/synthetic.toml"
 
 [[desk]]
 strategy_id = "hasty"

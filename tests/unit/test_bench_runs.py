@@ -33,6 +33,7 @@ def measured(tmp_path, monkeypatch):
         pytest.param(
             "start-up", 60, r"there \(warm\) +│ +\d", id="start-up", marks=pytest.mark.soak
         ),
+        pytest.param("execution", 60, r"to its last byte sent +│ +\d", id="execution"),
         pytest.param("parts", 200, r"bar to snapshot.* +│ +\d", id="parts"),
         pytest.param("risk", 200, r"judgement, every rule on +│ +\d", id="risk"),
         pytest.param("store", 60, r"one bar put, p50: ms +│ +\d", id="store"),

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Self
 
@@ -96,6 +96,12 @@ class PostgresJournal:
     @property
     def last(self) -> Record | None:
         return self._chain.last
+
+    async def began(self) -> datetime | None:
+        """When its first record was written; None while it is empty."""
+        with unavailable():
+            row = await self._pool.fetchrow(_AFTER, self._name, 0, 1)
+        return None if row is None else _record(row).at
 
     def write(self, fact: object) -> None:
         if self._failure is not None:

@@ -7,6 +7,7 @@ import pytest
 
 from execution.order import OrderStatus
 from execution.venue import OrderChanged
+from execution.venue_books import VenueBooks
 from execution.venue_state import Placed, StopTriggered, VenueState
 from tests.builders_venue import BTC, MINUTE, NOON, XRP, a_bar, an_id, an_order
 
@@ -14,7 +15,7 @@ INSIDE, DIPS, RISES = "100 105 95 100", "100 105 90 100", "100 110 95 100"
 
 
 def a_state(*orders):
-    state = VenueState("paper", latency=MINUTE, balances={"USDT": Decimal(100_000)})
+    state = VenueState("paper", latency=MINUTE, books=VenueBooks({"USDT": Decimal(100_000)}))
     for order in orders:
         state.apply(Placed(order=order, at=NOON))
     return state

@@ -22,7 +22,7 @@ from tests.builders_daemon import EAGER, a_config
 from tests.builders_risk import BTC, FULL, LIMITS, NOW, a_state, a_trade, an_account
 
 PAPER = PROJECT / "config" / "paper.toml"
-REHEARSAL = PROJECT / "config" / "rehearsal.toml"
+REHEARSAL = PROJECT / "config" / "synthetic.toml"
 SETTINGS = load_settings(REHEARSAL)
 
 
@@ -54,7 +54,7 @@ def test_a_number_is_that_of_the_topmost_file(tmp_path):
     numbers = numbers_of(load_settings(path).risk, read_layers(path))
     said = {key: (in_words(n.value), n.file, n.source) for key, n in numbers.items()}
     assert said["max_daily_loss"] == ("0.04", path.name, "Ada")
-    assert said["max_loss_streak"][:2] == ("50", "rehearsal.toml")
+    assert said["max_loss_streak"][:2] == ("50", "synthetic.toml")
     assert said["max_position"][:2] == ("0.2", "paper.toml")
 
 

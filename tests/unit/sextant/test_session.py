@@ -32,7 +32,7 @@ from sextant.outside import Outside
 from sextant.settings import load_settings
 from tests.builders_daemon import ROOT
 
-SETTINGS = load_settings(ROOT / "config" / "rehearsal.toml")
+SETTINGS = load_settings(ROOT / "config" / "synthetic.toml")
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -74,7 +74,7 @@ class Stand:
         self.paper = PaperVenue(
             name="paper",
             instruments=instruments,
-            terms=wiring.paper_terms(SETTINGS),
+            terms=SETTINGS.paper_venue.terms,
             balances=SETTINGS.account.balances,
             journal=MemoryJournal(codec=venue_codec(), clock=self.clock),
             clock=self.clock,

@@ -61,7 +61,7 @@ def test_what_is_shipped_can_be_loaded(path):
 
 
 def test_a_first_run_needs_no_key():
-    assert load_settings(ROOT / "config" / "rehearsal.toml").mode is Mode.REHEARSAL
+    assert load_settings(ROOT / "config" / "synthetic.toml").mode is Mode.REHEARSAL
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_files_are_laid_over_each_other(tmp_path, base, top, joined):
 
 
 def test_what_the_settings_say():
-    settings = load_settings(ROOT / "config" / "rehearsal.toml")
+    settings = load_settings(ROOT / "config" / "synthetic.toml")
     assert set(settings.traded) <= set(settings.instruments)
     assert settings.state_folder == PROJECT / settings.storage.folder
     assert all(isinstance(s, Symbol) for s in settings.traded)

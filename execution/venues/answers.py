@@ -1,0 +1,50 @@
+"""What the failures of requests through ccxt have in common, whatever the exchange."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import aiohttp
+import ccxt  # type: ignore[import-untyped]
+
+from data.faults import Refused
+from execution.venue import VenueUnavailable
+
+FAILURES: Final = (ccxt.BaseError, aiohttp.ClientError, OSError, TimeoutError)
+"""What a request can come to, beside an answer."""
+
+_QUOTED: Final = 200  # characters of an answer that an error repeats
+_UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError)
+
+
+class KeyRefused(Refused):
+    """The venue does not let this key do what we need, or lets it do what it must not."""
+
+
+def was_never_sent(error: BaseException) -> bool:
+    """Whether no connection came about at all, so that not one byte has left."""
+    return any(
+        isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+        for cause in _causes(error)
+    )
+
+
+def in_short(error: BaseException) -> str:
+    """The kind of an error and the beginning of what it says."""
+    return f"{type(error).__name__}: {str(error)[:_QUOTED]}"
+
+
+@contextmanager
+def reading(asked: str) -> Iterator[None]:
+    """Turn what a surprising answer does to its reader into `VenueUnavailable`."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise VenueUnavailable(f"{asked}: unreadable: {in_short(error)}") from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

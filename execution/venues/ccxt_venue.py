@@ -1,0 +1,296 @@
+"""A real exchange behind the port: sent at most once, and told once, whatever the line does.
+
+What differs from exchange to exchange is behind `Exchange`; Kraken's is `kraken_exchange`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Final, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data.clock import Clock
+from data.faults import Refused
+from execution.fill import Fill
+from execution.order import Order
+from execution.venue import (
+    OrderChanged,
+    OutcomeUnknown,
+    VenueEvent,
+    VenueOrder,
+    VenueUnavailable,
+)
+from execution.venues.telling import Telling
+from risk.approval import ApprovedOrder
+
+_MOST_EVENTS: Final = 10_000
+_REMEMBERED: Final = 16_384  # orders that we have sent
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class CcxtVenueSettings(BaseModel):
+    """How a real venue is watched: the `[venue]` section of config/*.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    look_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=30)
+    """How often orders and fills are asked for beside the stream, which may miss some."""
+    first_redial: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=1)
+    """Wait before a lost stream is opened again; each failure in a row doubles it."""
+    last_redial: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=60)
+    """The longest of these waits."""
+
+
+class Exchange(Protocol):
+    """One exchange in its own words; questions raise `VenueUnavailable`, and may be repeated."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def attaches_stops(self) -> bool: ...
+
+    async def place(self, order: Order) -> None:
+        """Send `order`, now, whether or not it was sent before.
+
+        Raises:
+            VenueUnavailable, OrderRefused, OutcomeUnknown: as `Venue.submit` does.
+        """
+        ...
+
+    def arrives_until(self) -> datetime:
+        """When an order that was sent by now, and not answered, is there or never will be."""
+        ...
+
+    async def cancel(self, client_order_id: str) -> None: ...
+
+    async def order(self, client_order_id: str) -> OrderChanged | None:
+        """The order and when it last changed; None if the exchange does not know it."""
+        ...
+
+    async def open_orders(self) -> Sequence[OrderChanged]:
+        """All open orders, foreign ones too, each with when it last changed."""
+        ...
+
+    async def fills(self, *, after: int) -> Sequence[Fill]:
+        """The account's fills in order, foreign ones too, without the first `after` of them."""
+        ...
+
+    async def latest_fills(self, known: Callable[[str], bool]) -> Sequence[Fill]:
+        """The latest fills, oldest first, page by page back to one whose id is `known`."""
+        ...
+
+    async def balances(self) -> Mapping[str, Decimal]: ...
+
+    def listen(self) -> AsyncGenerator[VenueEvent, None]:
+        """What the private stream says, from now until it breaks with `VenueUnavailable`."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class CcxtVenue:
+    """An adapter of `execution.venue.Venue`; `open` it, let `run` run beside the engine, close it.
+
+    What happened before `open` is not told: ask for orders and fills. At most 10,000 events wait to
+    be drained; while that many do, nothing more is listened to or asked for.
+    """
+
+    def __init__(self, exchange: Exchange, *, clock: Clock, settings: CcxtVenueSettings) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._settings = settings
+        self._telling = Telling()
+        self._placing = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        self._sent: OrderedDict[str, datetime | None] = OrderedDict()  # None: accepted
+        self._has_events = asyncio.Event()
+        self._was_drained = asyncio.Event()
+        self._should_look = asyncio.Event()
+        self.faults = 0  # of the stream and of looking, so far
+        self.last_fault: VenueUnavailable | None = None
+
+    @property
+    def name(self) -> str:
+        return self._exchange.name
+
+    @property
+    def attaches_stops(self) -> bool:
+        return self._exchange.attaches_stops
+
+    async def open(self) -> None:
+        """Learn what there is already.
+
+        Raises:
+            VenueUnavailable: try again.
+            KeyRefused: the key is wrong.
+        """
+        for change in await self._exchange.open_orders():
+            self._telling.know_order(change.order)
+        for fill in await self._exchange.latest_fills(lambda _: True):
+            self._telling.know_fill(fill)
+
+    async def close(self) -> None:
+        await self._exchange.close()
+
+    async def submit(self, order: ApprovedOrder) -> None:
+        asked = Order.of(order)
+        async with self._placing:
+            if not await self._is_there(asked.client_order_id):
+                await self._place(asked)
+
+    async def cancel(self, client_order_id: str) -> None:
+        await self._exchange.cancel(client_order_id)
+
+    async def order(self, client_order_id: str) -> VenueOrder | None:
+        change = await self._exchange.order(client_order_id)
+        return None if change is None else change.order
+
+    async def open_orders(self) -> Sequence[VenueOrder]:
+        return [change.order for change in await self._exchange.open_orders()]
+
+    async def fills(self, *, after: int = 0) -> Sequence[Fill]:
+        return [self._telling.as_told(fill) for fill in await self._exchange.fills(after=after)]
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        return await self._exchange.balances()
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._telling.size)
+
+    def drain(self) -> Sequence[VenueEvent]:
+        if not self._telling.size:
+            return ()
+        self._has_events.clear()
+        self._was_drained.set()
+        return self._telling.drain()
+
+    async def wait(self) -> None:
+        await self._has_events.wait()
+
+    async def run(self) -> None:
+        """Listen and look until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name=f"{self.name}-listen")
+            tasks.create_task(self._keep_looking(), name=f"{self.name}-look")
+            tasks.create_task(self._remind(), name=f"{self.name}-remind")
+
+    async def look(self) -> None:
+        """Ask for what the stream may not have told, and hear the answers.
+
+        Raises:
+            VenueUnavailable: some of it could not be had; what was is heard.
+        """
+        async with self._looking:
+            await self._have_room()
+            working = self._telling.working
+            changes = {c.order.client_order_id: c for c in await self._exchange.open_orders()}
+            await self._hear_latest_fills()
+            for change in changes.values():
+                self._hear(change)
+            for client_order_id in working:
+                if client_order_id not in changes:
+                    await self._ask_after(client_order_id)
+
+    async def _is_there(self, client_order_id: str) -> bool:
+        """Whether an order was accepted; one that may yet arrive is neither there nor not."""
+        if client_order_id not in self._sent:
+            return False
+        until = self._sent[client_order_id]
+        if until is None:
+            return True
+        may_arrive = self._clock.now() < until  # before it is asked: it may arrive meanwhile
+        if await self._exchange.order(client_order_id) is not None:
+            self._sent[client_order_id] = None
+            return True
+        if may_arrive:
+            raise VenueUnavailable(f"{self.name}: {client_order_id} may still arrive")
+        return False
+
+    async def _place(self, asked: Order) -> None:
+        """Send it; from before that until it has an answer, it counts as perhaps sent."""
+        client_order_id = asked.client_order_id
+        self._remember(client_order_id, _NEVER)
+        try:
+            await self._exchange.place(asked)
+        except (VenueUnavailable, Refused):
+            del self._sent[client_order_id]
+            raise
+        except (OutcomeUnknown, asyncio.CancelledError):
+            self._remember(client_order_id, self._exchange.arrives_until())
+            self._telling.expect_order(client_order_id)
+            self._should_look.set()
+            raise
+        self._remember(client_order_id, None)
+        self._telling.expect_order(client_order_id)
+
+    def _remember(self, client_order_id: str, until: datetime | None) -> None:
+        self._sent[client_order_id] = until
+        self._sent.move_to_end(client_order_id)
+        if len(self._sent) > _REMEMBERED:
+            self._sent.popitem(last=False)
+
+    async def _listen(self) -> None:
+        delay = self._settings.first_redial
+        while True:
+            try:
+                async with aclosing(self._exchange.listen()) as events:
+                    async for event in events:
+                        await self._have_room()
+                        self._hear(event)
+                        delay = self._settings.first_redial
+            except VenueUnavailable as fault:
+                self._note(fault)
+            self._should_look.set()
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, self._settings.last_redial)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await self._should_look.wait()
+            self._should_look.clear()
+            try:
+                await self.look()
+            except VenueUnavailable as fault:
+                self._note(fault)
+
+    async def _remind(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.look_every)
+            self._should_look.set()
+
+    async def _hear_latest_fills(self) -> None:
+        for fill in await self._exchange.latest_fills(self._telling.has_fill):
+            self._hear(fill)
+
+    async def _ask_after(self, client_order_id: str) -> None:
+        change = await self._exchange.order(client_order_id)
+        if change is not None:
+            self._hear(change)
+        elif not self._may_arrive(client_order_id):
+            self._telling.forget_order(client_order_id)
+
+    def _may_arrive(self, client_order_id: str) -> bool:
+        """Whether an order that the exchange does not know is there all the same, or will be."""
+        if client_order_id not in self._sent:
+            return False
+        until = self._sent[client_order_id]
+        return until is None or self._clock.now() < until
+
+    def _note(self, fault: VenueUnavailable) -> None:
+        self.faults += 1
+        self.last_fault = fault
+
+    def _hear(self, event: VenueEvent) -> None:
+        self._telling.hear(event)
+        if self._telling.size:
+            self._has_events.set()
+
+    async def _have_room(self) -> None:
+        while self._telling.size >= _MOST_EVENTS:
+            self._was_drained.clear()
+            await self._was_drained.wait()

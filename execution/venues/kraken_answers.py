@@ -1,0 +1,125 @@
+"""What Kraken's refusals and the network's failures mean to whoever placed an order, or asked.
+
+Of a failed request there is one question: can the order be at the venue? `VenueUnavailable` says
+that it surely is not, `OutcomeUnknown` that nobody knows. What is not known to be harmless is not.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import ccxt  # type: ignore[import-untyped]
+
+from data.faults import Fault, Refused
+from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venues.answers import KeyRefused, in_short, was_never_sent
+
+
+class Said(ccxt.ExchangeError):  # type: ignore[misc]
+    """Kraken has answered with errors, each `E<category>:<text>`."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = tuple(errors)
+
+
+_TURNED_AWAY: Final = (  # before the order was looked at, or because its deadline had passed
+    "EAPI:Rate limit exceeded",
+    "EAPI:Invalid nonce",
+    "EOrder:Rate limit exceeded",
+    "EGeneral:Too many requests",
+    "EGeneral:Temporary lockout",
+    "EService:Market in",
+    "EService:Deadline elapsed",
+)
+_NOT_SAID: Final = (  # the engine may have it all the same
+    "EService:",
+    "EGeneral:Internal error",
+    "EGeneral:Unknown error",
+    "EDatabase:",
+)
+_NO_RIGHT: Final = (
+    "EAPI:Invalid key",
+    "EAPI:Invalid signature",
+    "EGeneral:Permission denied",
+    "ESession:",
+)
+_DECLINED: Final = ("EOrder:", "EGeneral:", "EQuery:", "EAPI:", "ETrade:", "EAccount:", "EFunding:")
+_UNKNOWN_ORDER: Final = "EOrder:Unknown order"
+_OVER_LIMIT: Final = ("Rate limit", "Too many requests", "Temporary lockout")
+
+
+def errors_of(answer: object) -> tuple[str, ...]:
+    """The errors in a body of Kraken's; what begins with W warns, and the request stands."""
+    said = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(said, str):
+        said = [said]
+    return tuple(str(text) for text in said or () if not str(text).startswith("W"))
+
+
+def placing_fault(error: BaseException, asked: str) -> Fault:
+    """What `error` means to an order that was being placed."""
+    text = f"{asked}: {in_short(error)}"
+    match error:
+        case VenueUnavailable() | OrderRefused() | OutcomeUnknown() | KeyRefused():
+            return error
+        case Said(errors=errors):
+            return _placing_refusal(errors, text)
+        case ccxt.RateLimitExceeded() | ccxt.DDoSProtection() | ccxt.OnMaintenance():
+            return VenueUnavailable(text)
+        case ccxt.PermissionDenied():
+            return OrderRefused(text)
+        case _ if was_never_sent(error):
+            return VenueUnavailable(text)
+        case _:
+            return OutcomeUnknown(text)
+
+
+def asking_fault(error: BaseException, asked: str) -> Fault:
+    """What `error` means to a question, or to a cancellation, both of which may be repeated."""
+    text = f"{asked}: {in_short(error)}"
+    match error:
+        case VenueUnavailable() | KeyRefused():
+            return error
+        case Refused() | ccxt.PermissionDenied():
+            return KeyRefused(text)
+        case Said(errors=errors) if any(said.startswith(_NO_RIGHT) for said in errors):
+            return KeyRefused(text)
+        case _:
+            return VenueUnavailable(text)
+
+
+def is_over_limit(error: BaseException) -> bool:
+    """Whether we have asked too much, so that patience is due."""
+    if isinstance(error, Said):
+        return any(text in said for said in error.errors for text in _OVER_LIMIT)
+    return isinstance(error, ccxt.RateLimitExceeded | ccxt.DDoSProtection)
+
+
+def is_unknown_order(error: BaseException) -> bool:
+    """Whether Kraken knows no such open order."""
+    return isinstance(error, Said) and any(said.startswith(_UNKNOWN_ORDER) for said in error.errors)
+
+
+def may_be_duplicate(error: BaseException) -> bool:
+    """Whether Kraken may mean that it has an order of this id; its words for it are no promise.
+
+    Source: docs.kraken.com, "Client Order Identifiers": ids are unique among open orders.
+    """
+    if not isinstance(error, Said):
+        return False
+    words = " ".join(error.errors).lower()
+    return "cl_ord_id" in words or "duplicate" in words
+
+
+def _placing_refusal(errors: Sequence[str], text: str) -> Fault:
+    """Of several errors the one that leaves most open decides."""
+    if all(said.startswith(_TURNED_AWAY) for said in errors):
+        return VenueUnavailable(text)
+    others = [said for said in errors if not said.startswith(_TURNED_AWAY)]
+    if any(said.startswith(_NOT_SAID) or not _is_declined(said) for said in others):
+        return OutcomeUnknown(text)
+    return OrderRefused(text)
+
+
+def _is_declined(said: str) -> bool:
+    return said.startswith((*_DECLINED, *_NO_RIGHT))

@@ -1,0 +1,32 @@
+"""How the daemon trades at Kraken: the `[venue]` section of config/*.toml with kind "kraken"."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from data.instrument import Symbol
+from execution.venues.ccxt_venue import CcxtVenueSettings
+
+Span = Annotated[timedelta, Field(gt=timedelta(0))]
+
+
+class KrakenVenueSettings(CcxtVenueSettings):
+    """The account's verification, and how its orders are placed; keys are in the environment."""
+
+    kind: Literal["kraken"]
+    tier: Literal["starter", "intermediate", "pro"] = "starter"
+    """How far the account is verified: what Kraken's counters allow it."""
+    reserve: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """The share of each pair's order counter that is kept for what reduces positions."""
+    leverage: Mapping[Symbol, Annotated[int, Field(ge=2, le=5)]] = {}
+    """Symbols that are traded on margin, and at how much; the others are spot."""
+    order_deadline: Annotated[timedelta, Field(ge=timedelta(seconds=0.5), le=timedelta(minutes=1))]
+    """The matching engine takes an order no later than this after it was sent."""
+    entries_rest: Span | None = None
+    """A resting entry expires at Kraken after so long; without it, it stays."""
+    attach_stops: bool = True
+    """Whether an entry takes its stop along; else protection places it once it is filled."""
+    request_timeout: Span = timedelta(seconds=10)
+    """The longest wait for one answer, in real time."""

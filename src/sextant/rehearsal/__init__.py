@@ -1,0 +1,7 @@
+"""An exchange on loopback that speaks Kraken's REST and WebSocket v2 over our own matching core.
+
+It owns a made-up or recorded market, one account and its key, and the ways in which a venue can
+fail; nothing of it leaves the machine. It promises Kraken's messages, errors and limits as far as
+`listing` and `rest` go, and balances that are right to the last digit. It may import `data` and
+`execution`; nothing that trades imports it, but for the command that starts it.
+"""

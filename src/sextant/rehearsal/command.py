@@ -1,0 +1,88 @@
+"""`sextant rehearse`: the exchange alone, until it is stopped."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console
+
+from data.clock import PacedClock
+from sextant.rehearsal.faults import NO_FAULTS, Faults
+from sextant.rehearsal.keys import DEMO_KEY, DEMO_SECRET
+from sextant.rehearsal.scenes import Scene, recorded_bars, recorded_trades, synthetic
+from sextant.rehearsal.server import RehearsalServer, Terms
+
+OPENING = datetime(2026, 1, 5, tzinfo=UTC)  # as in config/rehearsal.toml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What was asked for; `trades` and `bars` take the place of the made-up market."""
+
+    seed: int
+    speed: float  # market seconds a second
+    port: int
+    symbols: Sequence[str]
+    cash: Decimal  # USDT; the account's opening balance
+    start: datetime = OPENING
+    bars: Sequence[Path] = ()
+    trades: Path | None = None
+    faults: Faults = NO_FAULTS
+
+
+async def run_rehearsal(wanted: Rehearsal, console: Console) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        PortTaken: somebody listens there already.
+        Malformed: a file that cannot be played.
+        UnknownSymbol: a pair that is not listed, or not made up.
+    """
+    scene = _scene(wanted)
+    clock = PacedClock(scene.start, speed=wanted.speed)
+    terms = Terms(
+        balances={"USDT": wanted.cash},
+        listings=scene.listings,
+        seed=wanted.seed,
+        faults=wanted.faults,
+        port=wanted.port,
+        tick=timedelta(seconds=0.25) * wanted.speed,
+        heartbeat=timedelta(seconds=1) * wanted.speed,
+    )
+    server = RehearsalServer(
+        terms, prices=scene.prices, clock=clock, tape=scene.tape, past=scene.past
+    )
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopped.set)
+    async with server.serving():
+        _introduce(server, scene, wanted, console)
+        await stopped.wait()
+
+
+def _scene(wanted: Rehearsal) -> Scene:
+    if wanted.trades is not None:
+        return recorded_trades(wanted.trades, wanted.symbols[0])
+    if wanted.bars:
+        return recorded_bars(wanted.bars, seed=wanted.seed)
+    return synthetic(seed=wanted.seed, symbols=wanted.symbols, start=wanted.start)
+
+
+def _introduce(server: RehearsalServer, scene: Scene, wanted: Rehearsal, console: Console) -> None:
+    pairs = ", ".join(listing.symbol for listing in scene.listings)
+    urls = server.urls
+    for line in (
+        f"A rehearsal of Kraken: {pairs} from {scene.start:%Y-%m-%d %H:%M} UTC on, seed "
+        f"{wanted.seed}, {wanted.speed:g} market seconds a second. No money, no network.",
+        f"REST       {urls['public']}",
+        f"WebSocket  {urls['ws']['publicV2']} and, with a token, {urls['ws']['privateV2']}",
+        f"key        {DEMO_KEY}",
+        f"secret     {DEMO_SECRET}",
+        "Key and secret are made up and work nowhere else. Ctrl-C ends it; nothing is kept.",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,144 @@
+"""Kraken's REST over HTTP: requests checked and counted, answers in its envelope, accidents."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+from aiohttp import web
+
+from data.clock import Clock
+from sextant.rehearsal.exchange import Exchange
+from sextant.rehearsal.faults import UNPROCESSED, Accident, Mischief
+from sextant.rehearsal.keys import Keyring
+from sextant.rehearsal.order_form import Declined, Form
+from sextant.rehearsal.queries import AccountQueries, PublicQueries
+from sextant.rehearsal.rates import Limits
+from sextant.rehearsal.trading import Trading
+
+_STATUS: Final = {Accident.REFUSE_503: 503, Accident.REFUSE_429: 429, Accident.FAIL_AFTER: 502}
+_LOST: Final = frozenset({Accident.DROP_REQUEST, Accident.DROP_ANSWER})
+_Method = Callable[[Form], Any]
+
+
+class Rest:
+    """The routes under /0/public and /0/private."""
+
+    def __init__(
+        self,
+        *,
+        exchange: Exchange,
+        trading: Trading,
+        keyring: Keyring,
+        limits: Limits,
+        mischief: Mischief,
+        clock: Clock,
+        catch_up: Callable[[], None],
+    ) -> None:
+        self._exchange = exchange
+        self._public = PublicQueries(exchange).methods
+        self._private: dict[str, _Method] = {
+            **AccountQueries(exchange, keyring).methods,
+            **trading.methods,
+        }
+        self._keyring = keyring
+        self._limits = limits
+        self._mischief = mischief
+        self._clock = clock
+        self._catch_up = catch_up
+        self.go_on = asyncio.Event()  # what hangs waits for this
+        self.go_on.set()
+
+    def routes(self) -> list[web.RouteDef]:
+        public = self._handler(self._answer_public)
+        return [
+            web.get("/0/public/{method}", public),
+            web.post("/0/public/{method}", public),
+            web.post("/0/private/{method}", self._handler(self._answer_private)),
+        ]
+
+    def _handler(
+        self, answer: Callable[[web.Request, str], Awaitable[Any]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            accident = self._mischief.strike(request.match_info["method"])
+            if accident in UNPROCESSED:
+                return self._befall(request, accident)
+            body = await self._body(answer, request)
+            if accident is Accident.HANG:
+                self.go_on.clear()
+                await self.go_on.wait()
+            elif accident is not Accident.NONE:
+                return self._befall(request, accident)
+            await self._clock.sleep(self._mischief.delay(self._mischief.faults.answer_delay))
+            return _json(body)
+
+        return handle
+
+    async def _body(
+        self, answer: Callable[[web.Request, str], Awaitable[Any]], request: web.Request
+    ) -> Any:
+        try:
+            return {"error": [], "result": await answer(request, request.match_info["method"])}
+        except Declined as refusal:
+            return {"error": [str(refusal)]}
+
+    def _befall(self, request: web.Request, accident: Accident) -> web.Response:
+        if accident in _LOST:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        if accident is Accident.BUSY:
+            return _json({"error": ["EService:Busy"]})
+        return web.Response(
+            status=_STATUS[accident], text="<html>gateway</html>", content_type="text/html"
+        )
+
+    async def _answer_public(self, request: web.Request, method: str) -> Any:
+        form = dict(request.query) | _flat(await request.text(), request.content_type)
+        self._catch_up()
+        return _known(self._public, method)(form)
+
+    async def _answer_private(self, request: web.Request, method: str) -> Any:
+        body = await request.text()
+        self._catch_up()
+        form = _flat(body, request.content_type)
+        self._keyring.require_signed(
+            path=request.path,
+            key=request.headers.get("API-Key", ""),
+            sign=request.headers.get("API-Sign", ""),
+            nonce=form.get("nonce", ""),
+            body=body,
+        )
+        ask = _known(self._private, method)
+        self._limits.ask(method, self._exchange.now)
+        return ask(form)
+
+
+def _known(methods: dict[str, _Method], name: str) -> _Method:
+    found = methods.get(name)
+    if found is None:
+        raise Declined("EGeneral:Unknown method")
+    return found
+
+
+def _flat(body: str, content_type: str) -> dict[str, str]:
+    """A form or a JSON object as flat text: `close[price]` is `price` within `close`."""
+    if content_type != "application/json":
+        return dict(parse_qsl(body, keep_blank_values=True))
+    try:
+        fields = orjson.loads(body or "{}")
+    except orjson.JSONDecodeError:
+        raise Declined("EGeneral:Invalid arguments") from None
+    flat: dict[str, str] = {}
+    for name, value in fields.items():
+        inner = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{name}[{key}]": str(each) for key, each in inner}
+        if not isinstance(value, dict):
+            flat[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return flat
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(value, default=list), content_type="application/json")

@@ -1,0 +1,308 @@
+"""The exchange as a server on loopback: its market runs, its clients are answered.
+
+`RehearsalServer` is what a daemon or the command line starts; `Control` is what a test or an
+operator does to it while it runs.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Final
+
+from aiohttp import web
+
+from data.bar import Bar
+from data.clock import Clock
+from data.faults import Fault
+from data.instrument import Price, Quantity, Side, Symbol
+from sextant.rehearsal.exchange import Exchange
+from sextant.rehearsal.faults import NO_FAULTS, Accident, Faults, Mischief
+from sextant.rehearsal.keys import Keyring, is_loopback
+from sextant.rehearsal.listing import LISTINGS, Fees, Listing, Register
+from sextant.rehearsal.market import MarketTrade, PairMarket, Print
+from sextant.rehearsal.rates import Limits, Tier
+from sextant.rehearsal.rest import Rest
+from sextant.rehearsal.sockets import Sockets
+from sextant.rehearsal.trading import Trading
+
+HOST: Final = "127.0.0.1"
+_NO_PAST: Final[Mapping[Symbol, Sequence[Bar]]] = MappingProxyType({})
+Tape = Iterator[tuple[Symbol, MarketTrade]]
+
+
+class PortTaken(Fault):
+    """Somebody listens there already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the exchange is like; `tick` is how often time alone can end an order."""
+
+    balances: Mapping[str, Decimal]
+    listings: Sequence[Listing] = LISTINGS
+    fees: Fees = field(default_factory=Fees)
+    tier: Tier = field(default_factory=Tier)
+    faults: Faults = NO_FAULTS
+    seed: int = 7
+    port: int = 0  # 0 takes a free one
+    tick: timedelta = timedelta(milliseconds=250)
+    heartbeat: timedelta = timedelta(seconds=1)
+
+
+class RehearsalServer:
+    """One exchange, served on loopback alone while `serving` lasts; its state outlives that.
+
+    It runs in the loop of whoever enters `serving`, beside whatever else does, and waits by `clock`
+    alone. The same seed makes the same market, to the last trade.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        *,
+        prices: Mapping[Symbol, Price],
+        clock: Clock,
+        tape: Tape,
+        past: Mapping[Symbol, Sequence[Bar]] = _NO_PAST,
+    ) -> None:
+        now = clock.now()
+        register = Register(terms.listings)
+        self.exchange = Exchange(
+            register=register,
+            markets={
+                each.symbol: PairMarket(
+                    each,
+                    seed=terms.seed,
+                    price=prices[each.symbol],
+                    at=now,
+                    past=past.get(each.symbol, ()),
+                )
+                for each in terms.listings
+            },
+            balances=terms.balances,
+            fees=terms.fees,
+            seed=terms.seed,
+            opened_at=now,
+        )
+        self.keyring = Keyring()
+        self.mischief = Mischief(terms.faults)
+        self.port = terms.port
+        self._terms = terms
+        self._clock = clock
+        self._tape = tape
+        self._coming = next(tape, None)  # of the tape
+        limits = Limits(terms.tier)
+        trading = Trading(self.exchange, limits)
+        self.sockets = Sockets(
+            exchange=self.exchange,
+            trading=trading,
+            keyring=self.keyring,
+            mischief=self.mischief,
+            clock=clock,
+            catch_up=self.catch_up,
+        )
+        self.rest = Rest(
+            exchange=self.exchange,
+            trading=trading,
+            keyring=self.keyring,
+            limits=limits,
+            mischief=self.mischief,
+            clock=clock,
+            catch_up=self.catch_up,
+        )
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def urls(self) -> dict[str, Any]:
+        """What takes the place of `urls["api"]` in ccxt's client."""
+        http, socket = f"http://{HOST}:{self.port}", f"ws://{HOST}:{self.port}"
+        return {
+            "public": http,
+            "private": http,
+            "ws": {
+                "public": f"{socket}/v2",
+                "private": f"{socket}/v2",
+                "publicV2": f"{socket}/v2",
+                "privateV2": f"{socket}/v2/private",
+            },
+        }
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["Control"]:
+        """Listen, and let the market run, until the block ends.
+
+        Raises:
+            PortTaken: the port is not free.
+        """
+        await self.listen()
+        failed: Exception | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(self._run_market(), name="rehearsal-market"),
+                    tasks.create_task(self._run_time(), name="rehearsal-time"),
+                    tasks.create_task(self._beat(), name="rehearsal-heartbeat"),
+                ]
+                try:
+                    yield Control(self)
+                except Exception as error:  # noqa: BLE001 - raised below, outside the group
+                    failed = error
+                for task in running:
+                    task.cancel()
+        finally:
+            await self.deafen()
+        if failed is not None:
+            raise failed
+
+    async def listen(self) -> None:
+        """Take clients, on the same port as before."""
+        app = web.Application(middlewares=[_loopback_only])
+        app.add_routes(self.rest.routes())
+        app.add_routes(
+            [web.get("/v2", self.sockets.serve), web.get("/v2/private", self.sockets.serve)]
+        )
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, HOST, self.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise PortTaken(f"cannot listen on {HOST}:{self.port}: {error.strerror}") from error
+        self.port = self._runner.addresses[0][1]
+
+    async def deafen(self) -> None:
+        """Close every socket, and take no client any more."""
+        self.rest.go_on.set()
+        self.sockets.close_all()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def trade(self, symbol: Symbol, trade: MarketTrade) -> Print:
+        """Let others trade, and tell it."""
+        market = self.exchange.markets[symbol]
+        before = market.book
+        made = self.exchange.trade(symbol, trade)
+        self.sockets.tell_market(made, market, before)
+        return made
+
+    def catch_up(self) -> None:
+        """Let the market and the time come to the clock's, however late we are.
+
+        Whoever asks, asks after this: what the exchange knows at an instant follows from the seed
+        and from what it was asked before, not from how busy the machine is.
+        """
+        now = self._clock.now()
+        while self._coming is not None and self._coming[1].at <= now:
+            symbol, trade = self._coming
+            self._coming = next(self._tape, None)
+            self.trade(symbol, trade)
+        self.exchange.pass_time(now)
+
+    async def _run_market(self) -> None:
+        while self._coming is not None:
+            await self._clock.sleep(self._coming[1].at - self._clock.now())
+            self.catch_up()
+            await asyncio.sleep(0)  # noqa: TID251 - no wait: late trades let others have their turn
+
+    async def _run_time(self) -> None:
+        while True:
+            await self._clock.sleep(self._terms.tick)
+            self.catch_up()
+
+    async def _beat(self) -> None:
+        while True:
+            await self._clock.sleep(self._terms.heartbeat)
+            self.sockets.heartbeat()
+
+
+@web.middleware
+async def _loopback_only(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    if not is_loopback(request.host):
+        raise web.HTTPForbidden(text="a rehearsal answers on loopback alone")
+    return await handler(request)
+
+
+class Control:
+    """What can be done to a running exchange."""
+
+    def __init__(self, server: RehearsalServer) -> None:
+        self._server = server
+
+    @property
+    def exchange(self) -> Exchange:
+        """What is true, whatever was told."""
+        return self._server.exchange
+
+    @property
+    def keyring(self) -> Keyring:
+        return self._server.keyring
+
+    @property
+    def urls(self) -> dict[str, Any]:
+        return self._server.urls
+
+    def trade(
+        self,
+        symbol: str,
+        price: str,
+        quantity: str = "1",
+        side: Side = Side.BUY,
+        *,
+        at: datetime | None = None,
+    ) -> Print:
+        """Let others trade at `price`, now or at `at`."""
+        made_at = self.exchange.now if at is None else at
+        trade = MarketTrade(
+            at=made_at, price=Price(Decimal(price)), quantity=Quantity(Decimal(quantity)), side=side
+        )
+        return self._server.trade(Symbol(symbol), trade)
+
+    def misbehave(self, faults: Faults) -> None:
+        """From now on; `Faults()` ends it."""
+        self._server.mischief.change(faults)
+
+    def next(self, method: str, *accidents: Accident) -> None:
+        """Have the next requests of a REST method, such as AddOrder, meet these, one each."""
+        self._server.mischief.order(method, *accidents)
+
+    def let_go(self) -> None:
+        """Answer what hangs."""
+        self._server.rest.go_on.set()
+
+    def silence(self, *, on: bool = True) -> None:
+        """Say nothing over the sockets, which stay open."""
+        self._server.sockets.silent = on
+
+    def close_sockets(self) -> None:
+        self._server.sockets.close_all()
+
+    @property
+    def listeners(self) -> int:
+        """How many sockets are subscribed to executions."""
+        return sum("executions" in peer.topics for peer in self._server.sockets.peers)
+
+    @property
+    def subscriptions(self) -> int:
+        """How much all sockets together are subscribed to."""
+        return sum(len(peer.topics) for peer in self._server.sockets.peers)
+
+    @asynccontextmanager
+    async def down(self) -> AsyncIterator[None]:
+        """Nobody listens while the block lasts; what is open stays so, and the market runs on."""
+        await self._server.deafen()
+        try:
+            yield
+        finally:
+            await self._server.listen()
+
+    async def restart(self) -> None:
+        """Lose every connection, and come back."""
+        async with self.down():
+            pass

@@ -1,0 +1,675 @@
+"""Kraken's adapter on the wire, with an exchange that fails, lies and forgets (LIBRARIES 6)."""
+
+import asyncio
+import logging
+import traceback
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from data.clock import ManualClock, PacedClock, SystemClock
+from data.instrument import Side, Symbol
+from execution.fill import Fill
+from execution.order import Order, OrderStatus
+from execution.venue import (
+    OrderChanged,
+    OrderRefused,
+    OutcomeUnknown,
+    VenueUnavailable,
+    stop_id,
+)
+from execution.venues.answers import KeyRefused, was_never_sent
+from execution.venues.ccxt_venue import CcxtVenue
+from execution.venues.kraken_exchange import KrakenExchange
+from execution.venues.kraken_limits import KrakenLimits, Tier
+from execution.venues.kraken_line import Keys, KrakenLine
+from execution.venues.kraken_wire import Terms
+from sextant.rehearsal.faults import Accident, Faults
+from sextant.rehearsal.rates import Tier as ExchangeTier
+from sextant.rehearsal.rest import Rest
+from sextant.rehearsal.sockets import Sockets
+from tests.builders_kraken_venue import OFTEN, a_site
+from tests.builders_rehearsal import a_client, until
+from tests.builders_venue import BTC, NOON, XRP, an_id, an_order, approved
+from tests.fakes_kraken import PushingClock, QuickClock
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """Every private request that has come, as (method, form without its nonce)."""
+    came = []
+    answer = Rest._answer_private
+
+    async def recorded(self, request, method):
+        form = dict(await request.post())
+        form.pop("nonce", None)
+        came.append((method, form))
+        return await answer(self, request, method)
+
+    monkeypatch.setattr(Rest, "_answer_private", recorded)
+    return came
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Everything that has come over sockets."""
+    came = []
+    obey = Sockets._obey
+
+    def recorded(self, peer, text):
+        came.append(text)
+        obey(self, peer, text)
+
+    monkeypatch.setattr(Sockets, "_obey", recorded)
+    return came
+
+
+def placed(site):
+    """The orders that the exchange has taken, by their client order ids."""
+    return [order.ticket.cl_ord_id for order in site.control.exchange.orders.values()]
+
+
+async def connections_dropped(site):
+    """Return once no connection of old is left, so that a new one has to be made."""
+    while True:
+        try:
+            await site.venue.balances()
+        except VenueUnavailable as fault:
+            if was_never_sent(fault):
+                return
+
+
+def told_orders(events):
+    return [event.order for event in events if isinstance(event, OrderChanged)]
+
+
+# Traps 2 and 3: orders over REST alone, trials that are trials, amendments that keep the id
+
+
+@pytest.mark.req("S0-33")
+async def test_orders_go_over_rest_and_the_socket_only_listens(requests, commands):
+    async with a_site() as site:
+        await site.venue.submit(approved("order", "1", limit="90", stop="80"))
+        await site.venue.cancel(an_id("order"))
+    assert {"AddOrder", "CancelOrder"} <= {method for method, _ in requests}
+    assert commands
+    assert all('"subscribe"' in text or '"unsubscribe"' in text for text in commands)
+
+
+async def test_the_form_on_the_wire_is_exact(requests):
+    terms = Terms(leverage={BTC: 3}, deadline=None, entries_rest=None)
+    async with a_site(terms=terms) as site:
+        await site.venue.submit(approved("order", "0.3", limit="90.1", stop="80"))
+    assert [form for method, form in requests if method == "AddOrder"] == [
+        {
+            "pair": "XBTUSDT", "type": "buy", "ordertype": "limit", "volume": "0.3",
+            "cl_ord_id": an_id("order"), "oflags": "fciq", "price": "90.1", "leverage": "3",
+            "close[ordertype]": "stop-loss", "close[price]": "80",
+        }
+    ]  # fmt: skip
+
+
+async def test_a_trial_says_true_in_text_and_places_nothing(requests):
+    async with a_site() as site:
+        await site.exchange.check(an_order("order", "1", limit="90"))
+        with pytest.raises(OrderRefused):
+            await site.exchange.check(an_order("small", "0.00005"))
+        assert placed(site) == []
+    trials = [form["validate"] for method, form in requests if method == "AddOrder"]
+    assert trials == ["true", "true"]
+
+
+async def test_an_amended_order_keeps_its_id():
+    async with a_site() as site:
+        await site.venue.submit(approved("stop", "-1", trigger="80"))
+        ((txid, _),) = site.control.exchange.orders.items()
+        await site.exchange.amend(an_id("stop"), trigger=Decimal(85))
+        order = await site.venue.order(an_id("stop"))
+        assert (order.trigger, order.status) == (85, OrderStatus.OPEN)
+        assert list(site.control.exchange.orders) == [txid]
+        await site.venue.cancel(an_id("stop"))
+        assert (await site.venue.order(an_id("stop"))).status is OrderStatus.CANCELLED
+
+
+async def test_amending_what_is_not_there_is_refused():
+    async with a_site() as site:
+        with pytest.raises(OrderRefused, match=an_id("none")):
+            await site.exchange.amend(an_id("none"), trigger=Decimal(85))
+
+
+# Three answers
+
+
+@pytest.mark.req("S1-132")
+@pytest.mark.parametrize(
+    ("accident", "fault", "arrives"),
+    [
+        pytest.param(Accident.REFUSE_429, VenueUnavailable, False, id="429"),
+        pytest.param(Accident.REFUSE_503, OutcomeUnknown, False, id="503"),
+        pytest.param(Accident.BUSY, OutcomeUnknown, False, id="busy"),
+        pytest.param(Accident.DROP_REQUEST, OutcomeUnknown, False, id="lost on its way"),
+        pytest.param(Accident.DROP_ANSWER, OutcomeUnknown, True, id="answer lost"),
+        pytest.param(Accident.FAIL_AFTER, OutcomeUnknown, True, id="502 after all"),
+        pytest.param(Accident.HANG, OutcomeUnknown, True, id="no answer in time"),
+    ],
+)
+async def test_silence_is_never_a_refusal(accident, fault, arrives):
+    patience = timedelta(seconds=1 if accident is Accident.HANG else 20)
+    async with a_site(patience=patience) as site:
+        site.control.next("AddOrder", accident)
+        with pytest.raises(fault, match=an_id("order")):
+            await site.venue.submit(approved("order", "1", limit="90"))
+        site.control.let_go()
+        found = await site.venue.order(an_id("order"))
+        assert (found is not None) == arrives
+        if arrives:
+            await site.venue.submit(approved("order", "1", limit="90"))
+        assert placed(site) == [an_id("order")] * arrives
+
+
+async def test_what_may_still_arrive_is_not_sent_again():
+    """Until the deadline that it was sent with has passed, and some."""
+    async with a_site() as site:
+        site.control.next("AddOrder", Accident.DROP_REQUEST)
+        with pytest.raises(OutcomeUnknown):
+            await site.venue.submit(approved("order", "1"))
+        with pytest.raises(VenueUnavailable, match="may still arrive"):
+            await site.venue.submit(approved("order", "1"))
+        assert placed(site) == []
+
+
+async def test_a_submission_that_is_cancelled_counts_as_sent():
+    async with a_site() as site:
+        site.control.next("AddOrder", Accident.HANG)
+        submission = asyncio.ensure_future(  # noqa: TID251 - what a shutdown cancels
+            site.venue.submit(approved("order", "1", limit="90"))
+        )
+        await until(lambda: placed(site))
+        submission.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submission
+        site.control.let_go()
+        await site.venue.submit(approved("order", "1", limit="90"))
+        assert placed(site) == [an_id("order")]
+
+
+async def test_where_nobody_listens_nothing_was_sent():
+    async with a_site(running=False) as site:
+        await site.exchange.instruments([BTC])
+        async with site.control.down():
+            await connections_dropped(site)
+            with pytest.raises(VenueUnavailable, match="AddOrder"):
+                await site.venue.submit(approved("order", "1", limit="90"))
+        await site.venue.submit(approved("order", "1", limit="90"))
+        assert placed(site) == [an_id("order")]
+
+
+async def test_a_duplicate_id_is_success():
+    """As another life of ours has sent it already."""
+    async with a_site() as site:
+        await site.venue.submit(approved("order", "1", limit="90"))
+        reborn = CcxtVenue(site.exchange, clock=SystemClock(), settings=OFTEN)
+        await reborn.submit(approved("order", "1", limit="90"))
+        assert placed(site) == [an_id("order")]
+
+
+async def test_an_order_past_its_deadline_is_turned_away():
+    """Our clock is a minute behind: Kraken takes nothing, and says so."""
+    slow = PacedClock(SystemClock().now() - timedelta(minutes=1), speed=1)
+    async with a_site() as site:
+        late = _another(site, clock=slow, terms=_terms(timedelta(seconds=5)))
+        with pytest.raises(VenueUnavailable, match="Deadline elapsed"):
+            await late.submit(approved("order", "1"))
+        assert placed(site) == []
+
+
+async def test_a_warning_is_no_refusal(monkeypatch):
+    body = Rest._body
+
+    async def warned(self, answer, request):
+        said = await body(self, answer, request)
+        return said | {"error": ["WGeneral:Danger ahead", *said["error"]]}
+
+    monkeypatch.setattr(Rest, "_body", warned)
+    async with a_site() as site:
+        await site.venue.submit(approved("order", "1", limit="90"))
+        assert placed(site) == [an_id("order")]
+
+
+async def test_an_unlisted_pair_is_refused():
+    async with a_site() as site:
+        with pytest.raises(OrderRefused, match="DOGE/USDT"):
+            await site.venue.submit(approved("order", "1", symbol=Symbol("DOGE/USDT")))
+
+
+# What expires, and the dead man's switch
+
+
+async def test_a_resting_entry_expires_at_the_venue_and_a_stop_does_not():
+    """Though nobody is there to cancel it."""
+    terms = Terms(leverage={BTC: 3}, deadline=None, entries_rest=timedelta(seconds=2))
+    async with a_site(terms=terms) as site:
+        await site.venue.submit(approved("position", "1"))
+        await site.venue.submit(approved("stop", "-1", trigger="80", reduce_only=True))
+        await site.venue.submit(approved("entry", "1", limit="90"))
+        site.control.exchange.pass_time(SystemClock().now() + timedelta(seconds=5))
+        assert (await site.venue.order(an_id("entry"))).status is OrderStatus.EXPIRED
+        assert (await site.venue.order(an_id("stop"))).status is OrderStatus.OPEN
+
+
+async def test_the_switch_cancels_everything_stops_and_foreign_orders_too():
+    """Which is why it is only for accounts that have neither."""
+    async with a_site() as site, a_client(site.rehearsal) as other:
+        await other.create_order("BTC/USDT", "limit", "buy", 1, 50)
+        await site.venue.submit(approved("position", "1"))
+        await site.venue.submit(approved("stop", "-1", trigger="80", reduce_only=True))
+        await site.exchange.arm(timedelta(seconds=30))
+        site.control.exchange.pass_time(SystemClock().now() + timedelta(seconds=31))
+        assert not await site.venue.open_orders()
+
+
+async def test_the_switch_can_be_put_off_and_taken_back(requests):
+    async with a_site() as site:
+        await site.venue.submit(approved("order", "1", limit="90"))
+        await site.exchange.arm(timedelta(seconds=30))
+        await site.exchange.arm(timedelta(seconds=60))
+        await site.exchange.disarm()
+        site.control.exchange.pass_time(SystemClock().now() + timedelta(minutes=2))
+        assert len(await site.venue.open_orders()) == 1
+        for wrong in (timedelta(milliseconds=900), timedelta(days=2)):
+            with pytest.raises(ValueError, match="1 day"):
+                await site.exchange.arm(wrong)
+    told = [form for method, form in requests if method == "CancelAllOrdersAfter"]
+    assert told == [{"timeout": "30"}, {"timeout": "60"}, {"timeout": "0"}]
+
+
+# Stops attached to entries
+
+
+async def test_an_entry_that_fills_in_parts_has_one_stop_of_its_size():
+    """At Kraken there is one for each fill."""
+    async with a_site() as site:
+        await site.venue.submit(approved("entry", "2", limit="99.5", stop="95"))
+        for _ in range(2):
+            site.control.trade("BTC/USDT", "99", "0.5")
+        stop = await site.venue.order(stop_id(an_id("entry")))
+        assert (stop.quantity, stop.parent, stop.status) == (1, an_id("entry"), OrderStatus.OPEN)
+        assert len(site.control.exchange.open_orders()) == 3
+        names = {order.client_order_id for order in await site.venue.open_orders()}
+        assert names == {an_id("entry"), stop_id(an_id("entry"))}
+        await site.venue.cancel(stop_id(an_id("entry")))
+        assert [o.client_order_id for o in await site.venue.open_orders()] == [an_id("entry")]
+
+
+async def test_a_stop_that_fires_is_told_as_the_entrys():
+    async with a_site() as site:
+        await site.venue.submit(approved("entry", "1", stop="95"))
+        site.control.trade("BTC/USDT", "94")
+        await site.venue.look()
+        stop = stop_id(an_id("entry"))
+        fills = [e for e in site.venue.drain() if isinstance(e, Fill)]
+        assert [fill.client_order_id for fill in fills] == [an_id("entry"), stop]
+        assert (await site.venue.order(stop)).status is OrderStatus.FILLED
+        assert (await site.venue.balances()).get("BTC", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "status"),
+    [
+        pytest.param("96", OrderStatus.OPEN, id="waits"),
+        pytest.param("94", OrderStatus.FILLED, id="has fired"),
+    ],
+)
+async def test_a_stop_is_found_by_a_life_that_has_placed_nothing(price, status):
+    """Also when it is over, its entry too, and much has been traded since."""
+    async with a_site(running=False) as site, a_client(site.rehearsal) as other:
+        await site.venue.submit(approved("entry", "1", stop="95"))
+        site.control.trade("BTC/USDT", price)
+        for _ in range(60):
+            await other.create_order("XRP/USDT", "market", "buy", 10)
+        stop = await _another(site).order(stop_id(an_id("entry")))
+        assert (stop.status, stop.quantity, stop.parent) == (status, 1, an_id("entry"))
+        assert await _another(site).order(an_id("never placed")) is None
+
+
+async def test_a_life_that_has_placed_nothing_can_cancel_a_stop():
+    async with a_site(running=False) as site:
+        await site.venue.submit(approved("entry", "1", stop="95"))
+        await _another(site).cancel(stop_id(an_id("entry")))
+        assert not site.control.exchange.open_orders()
+
+
+async def test_a_stop_that_ended_unseen_is_found():
+    """It came and went while the stream was deaf: only the history knows it."""
+    async with a_site(faults=Faults(dropped=1.0)) as site:
+        await site.venue.submit(approved("entry", "1", limit="99.5", stop="95"))
+        site.control.trade("BTC/USDT", "99")
+        (child,) = site.control.exchange.open_orders()
+        site.control.exchange.cancel(child.txid)
+        stop = await site.venue.order(stop_id(an_id("entry")))
+        assert (stop.status, stop.filled) == (OrderStatus.CANCELLED, 0)
+
+
+async def test_what_fell_away_of_a_stop_guards_nothing():
+    """One of its two orders was cancelled before the stream was opened again."""
+    async with a_site() as site:
+        stop = stop_id(an_id("entry"))
+        await site.venue.submit(approved("entry", "2", limit="99.5", stop="95"))
+        site.control.trade("BTC/USDT", "99", "0.5")
+        _, child = site.control.exchange.open_orders()
+        site.control.exchange.cancel(child.txid)
+        site.control.close_sockets()
+        await until(lambda: site.venue.faults and site.control.listeners)
+        site.control.trade("BTC/USDT", "99", "0.7")
+        events = []
+        while not any(order.client_order_id == stop for order in told_orders(events)):
+            await site.venue.wait()
+            events += site.venue.drain()
+        await site.venue.look()
+        events += site.venue.drain()
+        told = [order for order in told_orders(events) if order.client_order_id == stop]
+        assert (told[-1].quantity, told[-1].filled) == (Decimal("0.7"), 0)
+
+
+async def test_without_attached_stops_none_is_sent(requests):
+    async with a_site(attach_stops=False) as site:
+        assert not site.venue.attaches_stops
+        await site.venue.submit(approved("entry", "1", stop="95"))
+        assert not await site.venue.open_orders()
+    assert not any("close[price]" in form for _, form in requests)
+
+
+# The second opinion
+
+
+async def test_a_deaf_stream_is_made_up_for():
+    async with a_site(faults=Faults(dropped=1.0)) as site:
+        site.venue.drain()
+        await site.venue.submit(approved("order", "1"))
+        await site.venue.submit(approved("resting", "1", limit="90"))
+        await site.venue.look()
+        events = site.venue.drain()
+        assert len([e for e in events if isinstance(e, Fill)]) == 1
+        statuses = {o.client_order_id: o.status for o in told_orders(events)}
+        assert statuses == {an_id("order"): OrderStatus.FILLED, an_id("resting"): OrderStatus.OPEN}
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param(Faults(duplicated=0.5, seed=1), id="doubled"),
+        pytest.param(Faults(reordered=0.4, seed=2), id="reordered"),
+        pytest.param(Faults(dropped=0.4, seed=3), id="dropped"),
+        pytest.param(Faults(sockets_closed=0.3, seed=4), id="cut off"),
+    ],
+)
+async def test_everything_is_told_once_over_a_bad_stream(faults):
+    async with a_site(faults=faults) as site:
+        events = list(site.venue.drain())
+        for n in range(6):
+            await site.venue.submit(approved(f"order {n}", "1", limit="99.5"))
+            site.control.trade("BTC/USDT", "99", "0.4")
+            events += site.venue.drain()
+        site.control.trade("BTC/USDT", "98", "100")
+        site.control.misbehave(Faults())
+        await site.venue.look()
+        events += site.venue.drain()
+        fills = await site.venue.fills()
+        assert sum(fill.quantity for fill in fills) == 6
+        told = [e.fill_id for e in events if isinstance(e, Fill)]
+        assert sorted(told) == sorted(fill.fill_id for fill in fills)
+        last = {order.client_order_id: order for order in told_orders(events)}
+        assert {o.status for o in last.values()} == {OrderStatus.FILLED}
+        assert all(order.filled == order.quantity for order in last.values())
+
+
+async def test_a_lost_stream_is_opened_again():
+    async with a_site() as site:
+        site.control.close_sockets()
+        await until(lambda: site.venue.faults and site.control.listeners)
+        await site.venue.submit(approved("order", "1", limit="90"))
+        async with asyncio.timeout(5):
+            await site.venue.wait()
+
+
+# Another life, and other people
+
+
+async def test_a_new_life_knows_our_orders_stops_and_fills_again():
+    async with a_site() as site:
+        await site.venue.submit(approved("first", "1"))
+        await site.venue.submit(approved("entry", "2", limit="99.5", stop="95"))
+        site.control.trade("BTC/USDT", "99", "0.5")
+        reborn = _another(site)
+        await reborn.open()
+        assert not reborn.drain()
+        names = {order.client_order_id for order in await reborn.open_orders()}
+        assert names == {an_id("entry"), stop_id(an_id("entry"))}
+        fills = await reborn.fills()
+        assert [f.client_order_id for f in fills] == [an_id("first"), an_id("entry")]
+        assert (await reborn.order(an_id("first"))).status is OrderStatus.FILLED
+        site.control.trade("BTC/USDT", "99", "100")
+        await reborn.look()
+        told = reborn.drain()
+        assert [e.quantity for e in told if isinstance(e, Fill)] == [Decimal("1.5")]
+        assert await reborn.fills(after=2) == [e for e in told if isinstance(e, Fill)]
+
+
+async def test_foreign_orders_and_fills_have_no_name_of_ours():
+    async with a_site() as site, a_client(site.rehearsal) as other:
+        resting = await other.create_order("BTC/USDT", "limit", "buy", 1, 50)
+        await other.create_order("XRP/USDT", "market", "buy", 100)
+        await site.venue.submit(approved("order", "1"))
+        (order,) = await site.venue.open_orders()
+        assert (order.client_order_id, order.parent) == (resting["id"], None)
+        theirs, ours = await site.venue.fills()
+        assert (theirs.symbol, ours.symbol) == (XRP, BTC)
+        assert ours.client_order_id == an_id("order")
+        assert theirs.client_order_id.startswith("O")
+        await site.venue.cancel(order.client_order_id)
+        assert [o.client_order_id for o in await site.venue.open_orders()] == [resting["id"]]
+
+
+async def test_fills_are_read_page_by_page():
+    async with a_site() as site, a_client(site.rehearsal) as other:
+        for _ in range(60):
+            await other.create_order("XRP/USDT", "market", "buy", 10)
+        await site.venue.submit(approved("order", "1"))
+        fills = await site.venue.fills()
+        count = len(site.control.exchange.trades)
+        assert len(fills) == count >= 61
+        assert fills == sorted(fills, key=lambda fill: fill.filled_at)
+        assert await site.venue.fills(after=count - 1) == fills[-1:]
+        assert await site.venue.fills(after=7) == fills[7:]
+
+
+# What the account is
+
+
+async def test_grid_minimum_leverage_and_fees_come_from_the_venue():
+    async with a_site() as site:
+        grids = await site.exchange.instruments([BTC, XRP])
+        fees = await site.exchange.fee_tiers([BTC, XRP])
+    assert (grids[BTC].tick, grids[BTC].lot) == (Decimal("0.1"), Decimal("1e-8"))
+    assert (grids[XRP].min_quantity, grids[XRP].max_leverage) == (2, 5)
+    assert (fees[BTC].maker, fees[XRP].taker) == (Decimal("0.0026"), Decimal("0.0026"))
+
+
+@pytest.mark.parametrize(
+    ("leverage", "quantity"),
+    [
+        pytest.param(3, "2", id="long on margin"),
+        pytest.param(3, "-2", id="short on margin"),
+        pytest.param(None, "2", id="bought on spot"),
+    ],
+)
+async def test_balances_are_the_ledgers(leverage, quantity):
+    async with a_site(leverage=leverage) as site:
+        await site.venue.submit(approved("order", quantity))
+        (fill,) = await site.venue.fills()
+        balances = await site.venue.balances()
+    signed = Decimal(quantity)
+    assert balances["BTC"] == signed
+    assert balances["USDT"] == 10_000 - signed * fill.price - fill.fee
+    assert fill.side is Side.of(signed)
+
+
+async def test_a_closed_position_leaves_its_profit():
+    async with a_site() as site:
+        await site.venue.submit(approved("open", "2"))
+        site.control.trade("BTC/USDT", "110")
+        await site.venue.submit(approved("close", "-2", reduce_only=True))
+        opened, closed = await site.venue.fills()
+        balances = await site.venue.balances()
+    profit = 2 * (closed.price - opened.price) - opened.fee - closed.fee
+    assert (balances.get("BTC", 0), balances["USDT"]) == (0, 10_000 + profit)
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("permissions", "named"),
+    [
+        pytest.param(("query-funds", "modify-trades", "withdraw-funds"), "withdraw", id="can"),
+        pytest.param((), "not told", id="does not say"),
+    ],
+)
+async def test_a_key_that_can_withdraw_is_refused(permissions, named):
+    async with a_site() as site:
+        await site.exchange.require_safe_key()
+        site.control.keyring.permissions = permissions
+        with pytest.raises(KeyRefused, match=named):
+            await site.exchange.require_safe_key()
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        pytest.param({}, "KRAKEN_API_KEY and KRAKEN_API_SECRET", id="neither"),
+        pytest.param({"KRAKEN_API_KEY": "k"}, "KRAKEN_API_SECRET", id="no secret"),
+        pytest.param(
+            {"KRAKEN_API_KEY": "k", "KRAKEN_API_SECRET": "not-base-64"}, "base64", id="no base64"
+        ),
+    ],
+)
+def test_keys_come_from_the_environment_alone(environment, named):
+    with pytest.raises(KeyRefused, match=named) as refusal:
+        Keys.of_environment(environment)
+    assert "not-base-64" not in "".join(traceback.format_exception(refusal.value))
+
+
+async def test_a_wrong_key_stops_us():
+    wrong = Keys.of_environment({"KRAKEN_API_KEY": "wrong", "KRAKEN_API_SECRET": "c2VjcmV0"})
+    async with a_site() as site:
+        with pytest.raises(KeyRefused, match="Invalid key"):
+            await _another(site, keys=wrong).balances()
+        with pytest.raises(OrderRefused, match="Invalid key"):
+            await _another(site, keys=wrong).submit(approved("order", "1"))
+
+
+async def test_nothing_secret_is_ever_said(caplog):
+    """In no log at any level, no error with all its causes, no repr."""
+    caplog.set_level(logging.DEBUG)
+    said = []
+    async with a_site(patience=timedelta(milliseconds=200)) as site:
+        for accident in Accident:
+            site.control.next("AddOrder", accident)
+            site.control.next("Balance", accident)
+            for work in (
+                site.venue.submit(approved(f"order {accident}", "1", limit="90")),
+                site.venue.balances(),
+            ):
+                try:
+                    await work
+                except (VenueUnavailable, OutcomeUnknown) as error:
+                    said += traceback.format_exception(error)
+            site.control.let_go()
+        site.control.close_sockets()
+        await until(lambda: site.venue.last_fault)
+        said += traceback.format_exception(site.venue.last_fault)
+        keys = Keys(key=site.rehearsal.key, secret=site.rehearsal.secret)
+        said += [repr(keys), repr(site.line), repr(site.exchange), repr(site.venue)]
+        secrets = [keys.key, keys.secret, *site.control.keyring._tokens]
+    said += [record.getMessage() for record in caplog.records]
+    text = "".join(said)
+    assert len(secrets) > 2
+    assert "AddOrder" in text
+    assert not [secret for secret in secrets if secret in text]
+    assert "API-Sign" not in text
+
+
+# Limits
+
+
+async def test_budgets_are_spent_before_kraken_has_to_say_no():
+    """Both count by the same clock."""
+    clock = ManualClock(NOON)
+    limits = KrakenLimits(PushingClock(clock), Tier.INTERMEDIATE, reserve=0.2)
+    terms = Terms(leverage={}, deadline=None, entries_rest=None)
+    async with a_site(
+        clock=clock, limits=limits, terms=terms, tier=ExchangeTier(), running=False
+    ) as site:
+        for _ in range(25):
+            await site.venue.balances()
+        refused = 0
+        for n in range(30):
+            try:
+                await site.venue.submit(approved(f"order {n}", "0.1", limit="90"))
+                await site.venue.cancel(an_id(f"order {n}"))
+            except VenueUnavailable as error:
+                refused += 1
+                assert "none was sent" in str(error)
+        assert refused
+        assert site.limits.traded(BTC) > 90
+
+
+async def test_what_kraken_refuses_for_haste_is_unavailable_and_rested():
+    limits = KrakenLimits(QuickClock(NOON), Tier.PRO, reserve=0.0)
+    strict = ExchangeTier(asked=1e6, traded=2.5, traded_decay=1e-9)
+    async with a_site(limits=limits, tier=strict) as site:
+        await site.venue.submit(approved("one", "1", limit="90"))
+        await site.venue.submit(approved("two", "1", limit="90"))
+        with pytest.raises(VenueUnavailable, match="Rate limit"):
+            await site.venue.submit(approved("three", "1", limit="90"))
+        with pytest.raises(VenueUnavailable, match="none was sent"):
+            await site.venue.submit(approved("three", "1", limit="90"))
+        assert len(placed(site)) == 2
+
+
+def _terms(deadline):
+    return Terms(leverage={BTC: 3}, deadline=deadline, entries_rest=None)
+
+
+def _another(site, *, clock=None, terms=None, keys=None):
+    """Another process on the same account."""
+    clock = clock or SystemClock()
+    limits = KrakenLimits(QuickClock(NOON), Tier.PRO, reserve=0.2)
+    key, secret = site.control.keyring.another()
+    keys = keys or Keys(key=key, secret=secret)
+    line = KrakenLine(keys, limits=limits, urls=site.rehearsal.urls)
+    exchange = KrakenExchange(
+        line,
+        terms=terms or _terms(None),
+        clock=clock,
+        limits=limits,
+        since=SystemClock().now() - timedelta(hours=1),
+    )
+    _LINES.append(line)
+    return CcxtVenue(exchange, clock=clock, settings=OFTEN)
+
+
+_LINES = []
+
+
+@pytest.fixture(autouse=True)
+async def lines_closed():
+    yield
+    while _LINES:
+        await _LINES.pop().close()
+
+
+def test_an_order_is_what_the_intent_says():
+    order = Order.of(approved("order", "1"))
+    assert order.client_order_id == an_id("order")

@@ -1,0 +1,137 @@
+"""Whether an order can be at Kraken, after each thing that can go wrong with a request."""
+
+from types import SimpleNamespace
+
+import aiohttp
+import ccxt
+import pytest
+
+from data.feeds.source import RateLimited, SourceRefused, SourceUnavailable
+from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venues.answers import KeyRefused
+from execution.venues.kraken_answers import (
+    Said,
+    asking_fault,
+    errors_of,
+    is_over_limit,
+    is_unknown_order,
+    may_be_duplicate,
+    placing_fault,
+)
+
+
+def caused(error, cause):
+    try:
+        raise error from cause
+    except type(error) as raised:
+        return raised
+
+
+def no_connection():
+    key = SimpleNamespace(host="h", port=1, ssl=None)
+    return aiohttp.ClientConnectorError(key, OSError("refused"))
+
+
+@pytest.mark.req("S1-132")
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        pytest.param(Said(["EAPI:Rate limit exceeded"]), VenueUnavailable, id="REST limit"),
+        pytest.param(Said(["EOrder:Rate limit exceeded"]), VenueUnavailable, id="engine limit"),
+        pytest.param(Said(["EGeneral:Temporary lockout"]), VenueUnavailable, id="locked out"),
+        pytest.param(Said(["EAPI:Invalid nonce"]), VenueUnavailable, id="overtaken"),
+        pytest.param(
+            Said(["EService:Market in cancel_only mode"]), VenueUnavailable, id="cancel only"
+        ),
+        pytest.param(Said(["EService:Deadline elapsed"]), VenueUnavailable, id="too late"),
+        pytest.param(Said(["EService:Unavailable"]), OutcomeUnknown, id="unavailable"),
+        pytest.param(Said(["EService:Busy"]), OutcomeUnknown, id="busy"),
+        pytest.param(Said(["EService:Timeout"]), OutcomeUnknown, id="timeout"),
+        pytest.param(Said(["EGeneral:Internal error"]), OutcomeUnknown, id="internal"),
+        pytest.param(Said(["EDatabase:Internal error"]), OutcomeUnknown, id="database"),
+        pytest.param(Said(["EStrange:Words"]), OutcomeUnknown, id="never heard of"),
+        pytest.param(Said(["EOrder:Insufficient funds"]), OrderRefused, id="funds"),
+        pytest.param(Said(["EOrder:Insufficient margin"]), OrderRefused, id="margin"),
+        pytest.param(Said(["EOrder:Reduce only:No position exists"]), OrderRefused, id="flat"),
+        pytest.param(Said(["EGeneral:Invalid arguments:volume"]), OrderRefused, id="volume"),
+        pytest.param(Said(["EQuery:Unknown asset pair"]), OrderRefused, id="pair"),
+        pytest.param(Said(["EAPI:Invalid key"]), OrderRefused, id="key"),
+        pytest.param(Said(["ETrade:User Locked"]), OrderRefused, id="locked"),
+        pytest.param(
+            Said(["EOrder:Insufficient funds", "EService:Busy"]), OutcomeUnknown, id="both"
+        ),
+        pytest.param(
+            Said(["EAPI:Rate limit exceeded", "EOrder:Insufficient funds"]),
+            OrderRefused,
+            id="limit and funds",
+        ),
+        pytest.param(ccxt.RateLimitExceeded("429"), VenueUnavailable, id="429"),
+        pytest.param(ccxt.PermissionDenied("451"), OrderRefused, id="451"),
+        pytest.param(ccxt.ExchangeNotAvailable("502"), OutcomeUnknown, id="502"),
+        pytest.param(ccxt.RequestTimeout("timeout"), OutcomeUnknown, id="no answer in time"),
+        pytest.param(ccxt.BadResponse("html"), OutcomeUnknown, id="a page of HTML"),
+        pytest.param(ccxt.ExchangeError("?"), OutcomeUnknown, id="ccxt's own words"),
+        pytest.param(TimeoutError(), OutcomeUnknown, id="a timeout"),
+        pytest.param(
+            caused(ccxt.ExchangeNotAvailable("no"), no_connection()),
+            VenueUnavailable,
+            id="no connection",
+        ),
+        pytest.param(
+            caused(ccxt.RequestTimeout("no"), aiohttp.ConnectionTimeoutError()),
+            VenueUnavailable,
+            id="no connection in time",
+        ),
+        pytest.param(
+            caused(ccxt.ExchangeNotAvailable("no"), aiohttp.ServerDisconnectedError()),
+            OutcomeUnknown,
+            id="cut off",
+        ),
+        pytest.param(OutcomeUnknown("as is"), OutcomeUnknown, id="judged already"),
+    ],
+)
+def test_what_became_of_an_order(error, fault):
+    found = placing_fault(error, "kraken AddOrder: order-1")
+    assert type(found) is fault
+    assert str(found) == "as is" or "order-1" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        pytest.param(Said(["EService:Busy"]), VenueUnavailable, id="busy"),
+        pytest.param(Said(["EGeneral:Permission denied"]), KeyRefused, id="no right"),
+        pytest.param(Said(["EAPI:Invalid signature"]), KeyRefused, id="wrong secret"),
+        pytest.param(ccxt.ExchangeNotAvailable("502"), VenueUnavailable, id="502"),
+        pytest.param(RateLimited("wait"), VenueUnavailable, id="the stream has to wait"),
+        pytest.param(SourceUnavailable("gone"), VenueUnavailable, id="the stream is gone"),
+        pytest.param(SourceRefused("no"), KeyRefused, id="the stream is refused"),
+        pytest.param(TimeoutError(), VenueUnavailable, id="a timeout"),
+    ],
+)
+def test_what_a_question_came_to(error, fault):
+    assert type(asking_fault(error, "kraken Balance")) is fault
+
+
+@pytest.mark.parametrize(
+    ("answer", "errors"),
+    [
+        pytest.param({"error": [], "result": {}}, (), id="none"),
+        pytest.param({"error": ["EOrder:No"]}, ("EOrder:No",), id="one"),
+        pytest.param({"error": ["WGeneral:Slow"], "result": {}}, (), id="a warning"),
+        pytest.param({"error": "EOrder:No"}, ("EOrder:No",), id="no list"),
+        pytest.param([], (), id="no answer of Kraken's"),
+    ],
+)
+def test_errors_are_told_from_warnings(answer, errors):
+    assert errors_of(answer) == errors
+
+
+def test_the_kinds_that_need_care():
+    assert may_be_duplicate(Said(["EOrder:Duplicate order"]))
+    assert may_be_duplicate(Said(["EGeneral:Invalid arguments:cl_ord_id"]))
+    assert not may_be_duplicate(Said(["EOrder:Insufficient funds"]))
+    assert not may_be_duplicate(TimeoutError())
+    assert is_unknown_order(Said(["EOrder:Unknown order"]))
+    assert is_over_limit(Said(["EAPI:Rate limit exceeded"]))
+    assert not is_over_limit(Said(["EOrder:Insufficient funds"]))
