@@ -36,6 +36,8 @@ def entry(
     stop: Price,
     target: Price | None = None,
     quantity: Quantity | None = None,
+    thesis: str = "",
+    falsified_at: Price | None = None,
 ) -> OrderIntent:
     """Open a position in `direction`; `quantity` is signed, None is as much as the rules give."""
     return OrderIntent(
@@ -49,6 +51,8 @@ def entry(
         quantity=quantity,
         stop=stop,
         target=target,
+        thesis=thesis,
+        falsified_at=falsified_at,
     )
 
 

@@ -33,12 +33,22 @@ class InFlight:
     reduce_only: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What is held of one asset for its own sake, apart from the trading book and hodl bags."""
+
+    asset: str
+    quantity: Decimal
+    value: Notional | None  # at the mark, in the account's currency; None where it has no price
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountState:
-    """One moment of the trading book, valued in `currency`.
+    """One moment of the trading book, valued in `currency`, and of the holdings beside it.
 
     A value that cannot be computed (a position without a price) is None: what reads it refuses.
+    Holdings are in neither equity nor cash, and no position.
     """
 
     as_of: datetime
@@ -48,6 +58,8 @@ class AccountState:
     positions: Mapping[Symbol, Position]
     in_flight: tuple[InFlight, ...] = ()
     reconciled: bool = True  # False until the venue and the ledger agree
+    holdings: tuple[Holding, ...] = ()
+    exchanging: tuple[InFlight, ...] = ()  # orders in flight that exchange them, or buy for a bag
 
     def held(self, symbol: Symbol) -> Quantity:
         """The signed position in `symbol`."""
@@ -69,6 +81,6 @@ class ClosedTrade:
     symbol: Symbol
     quantity: Quantity  # the largest signed position it had
     pnl: Notional | None  # net of fees; None where no price converts it
-    fees: Notional | None
+    fees: Notional | None  # its fills', and what was charged for it while it was open
     opened_at: datetime
     closed_at: datetime

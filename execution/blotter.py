@@ -15,9 +15,10 @@ from types import MappingProxyType
 from data.account import ClosedTrade, InFlight
 from data.faults import Corrupt
 from data.instrument import Instrument, Notional, Quantity, Symbol
+from execution.charge import Charge
 from execution.fill import Fill
 from execution.ledger import Ledger
-from execution.order import Cancelling, Order, OrderStatus, Submitted, Submitting
+from execution.order import Cancelling, Order, OrderStatus, Outcome, Submitted, Submitting
 from execution.planned_stop import PlannedStop, after_fill, after_stop
 from execution.tracking import OrderEvent, TrackedOrder
 from execution.venue import OrderChanged, VenueEvent, stop_id
@@ -37,6 +38,7 @@ class OrderDone:
     """An order has ended, and every fill that the venue reports of it is booked."""
 
     order: TrackedOrder
+    refused: bool  # by the venue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +49,20 @@ class OrderRisen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeBooked:
+    """A charge is in the ledger."""
+
+    charge: Charge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignEvent:
     """The venue speaks of an order that is not ours; it changes nothing here."""
 
     event: VenueEvent
 
 
-Settled = FillBooked | OrderDone | OrderRisen | ForeignEvent
+Settled = FillBooked | ChargeBooked | OrderDone | OrderRisen | ForeignEvent
 
 
 class UnknownOrder(Corrupt):
@@ -132,6 +141,8 @@ class Blotter:
             case OrderChanged() | Fill():
                 order = self.find(_subject(fact))
                 return (ForeignEvent(event=fact),) if order is None else self._advance(order, fact)
+            case Charge():
+                return (ChargeBooked(charge=fact),) if self._ledger.charge(fact) else ()
             case _:
                 return ()
 
@@ -154,7 +165,7 @@ class Blotter:
             if isinstance(event, Fill):
                 settled.append(self._book(event, after.order))
             if after.is_done and not before.is_done:
-                settled.append(OrderDone(order=after))
+                settled.append(OrderDone(order=after, refused=_is_refusal(event)))
         if before.status is OrderStatus.REJECTED and _is_alive(event):
             settled.append(OrderRisen(order=after))
         return tuple(settled)
@@ -215,6 +226,17 @@ class Blotter:
 
 def _subject(event: VenueEvent) -> str:
     return event.client_order_id if isinstance(event, Fill) else event.order.client_order_id
+
+
+def _is_refusal(event: OrderEvent) -> bool:
+    """Whether the venue says in `event` that it will not have the order."""
+    match event:
+        case Submitted(outcome=outcome):
+            return outcome is Outcome.REFUSED
+        case OrderChanged(order=said):
+            return said.status is OrderStatus.REJECTED
+        case _:
+            return False
 
 
 def _is_alive(event: OrderEvent) -> bool:

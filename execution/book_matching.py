@@ -1,19 +1,19 @@
 """The matching core moved by an order book and the trades beside it, instant by instant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from data.instrument import Instrument, Price, Quantity, Side, Symbol
 from data.order_book import Level, OrderBook
-from execution.fill import Liquidity
+from execution.fill import Fill, Liquidity
 from execution.matching import Matching, Step
-from execution.order import Order
+from execution.order import Order, OrderStatus
 from execution.paper_terms import PaperTerms, limit_is_passed
 from execution.venue import OrderChanged
 from execution.venue_books import Books
-from execution.venue_state import VenueFact, WorkingOrder
+from execution.venue_state import Placed, VenueFact, WorkingOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,20 @@ class BookMatching(Matching):
         )
         self._moments: dict[Symbol, Moment] = {}
         self._arriving: set[str] = set()
+
+    def restore(self, fills: Iterable[Fill], resting: Iterable[tuple[Order, Decimal]]) -> None:
+        """Go on after `fills`, with orders that have arrived and how much of each has filled.
+
+        The orders come in the order of their arrival; the books are restored by who keeps them.
+        """
+        self._state.fills.extend(fills)
+        for order, filled in resting:
+            at = order.approved_at
+            self._state.apply(Placed(order=order, at=at))
+            status = OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.OPEN
+            view = self._state.orders[order.client_order_id].view
+            view = replace(view, filled=Quantity(filled), status=status)
+            self._state.apply(OrderChanged(order=view, at=at))
 
     def place(self, order: Order, at: datetime) -> list[VenueFact]:
         self._arriving.add(order.client_order_id)

@@ -15,6 +15,8 @@ class DifferenceKind(StrEnum):
     RISEN = "risen"  # ended here, works at the venue: being cancelled there
     FOREIGN_ORDER = "foreign_order"  # not ours: left alone
     FOREIGN_FILL = "foreign_fill"  # not ours: not booked
+    FOREIGN_CHARGE = "foreign_charge"  # for what is not traded here: not booked
+    FOREIGN_ASSET = "foreign_asset"  # an asset that is not traded here: left alone
     UNRESOLVED = "unresolved"  # an order without an answer, or fills that have yet to come
     BALANCE = "balance"  # an asset of which the venue holds more or less than the ledger
 
@@ -25,7 +27,7 @@ class DifferenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that differed; `subject` is an order's, a fill's or an asset's name."""
+    """One thing that differed; `subject` names an order, a fill, a charge or an asset."""
 
     kind: DifferenceKind
     subject: str

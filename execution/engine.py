@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from data.clock import Clock
 from data.faults import Refused, Transient
 from data.instrument import Instrument, Symbol
 from execution.blotter import Blotter, OrderRisen, Settled
+from execution.charge import Charge
 from execution.difference import Reconciliation
 from execution.journal import OrderJournal
 from execution.ledger import Ledger
@@ -21,6 +22,8 @@ from execution.planned_stop import PlannedStop
 from execution.tracking import OrderEvent, TrackedOrder
 from execution.venue import OrderChanged, OrderRefused, OutcomeUnknown, Venue, VenueUnavailable
 from risk.approval import ApprovedOrder
+
+_LATE: Final = timedelta(hours=1)  # how long a venue may take to tell of a charge
 
 
 class QueueFull(Transient):
@@ -92,7 +95,10 @@ class Engine:
         self.blotter = Blotter(ledger, instruments, remembered=settings.remembered)
         self.reconciled = False
         self.fills_seen = 0
-        self.listener: Callable[[Settled], None] = lambda settled: None
+        self._reconciled_at: datetime | None = None  # when last looked, whatever was found
+        self._foreign_charges: frozenset[str] = frozenset()  # of those last told
+        self._assets = {asset for symbol in instruments for asset in (symbol.base, symbol.quote)}
+        self.listener: Callable[[Settled | Reconciliation], None] = lambda heard: None
         self.wire = asyncio.Lock()  # held by whoever talks to the venue about orders
         self._journal = journal
         self.clock = clock
@@ -102,7 +108,6 @@ class Engine:
         self._cancels: dict[str, Symbol] = {}
         self._unknown: dict[str, tuple[Symbol, datetime]] = {}  # since when
         self._pauses = Pauses(first=settings.retry_delay, retries=settings.retries)
-        self._sending: str | None = None
         self._is_closed = False
         self._wake = asyncio.Event()
 
@@ -115,7 +120,7 @@ class Engine:
         async for fact in facts:
             self.blotter.apply(fact)
             if isinstance(fact, Reconciliation):
-                self.fills_seen = fact.fills_seen
+                self.fills_seen, self._reconciled_at = fact.fills_seen, fact.at
         now = self.clock.now()
         for order in self.blotter.orders:
             if _is_unanswered(order) and order.parent is None:
@@ -148,14 +153,12 @@ class Engine:
     def cancel(self, client_order_id: str) -> None:
         """Have an order cancelled; one that has ended or is not ours changes nothing.
 
-        An order that still waits in the queue is taken out of it. The venue's word ends the others.
+        `work` takes one that still waits in the queue out of it. The venue's word ends the others.
         """
         order = self.blotter.find(client_order_id)
         if order is None or not self.blotter.is_live(client_order_id) or order.status.is_final:
             return
-        if client_order_id in self._submissions and client_order_id != self._sending:
-            self._withdraw(client_order_id, "cancelled before it was sent")
-        elif not order.cancelling:
+        if not order.cancelling:
             self.insist_cancelled(order)
 
     def insist_cancelled(self, order: TrackedOrder) -> None:
@@ -183,15 +186,25 @@ class Engine:
             await self._journal.flush()
             await self.ask_unanswered()
             for client_order_id in cancels:
-                await self._send_cancel(client_order_id)
+                if client_order_id not in self._submissions:
+                    await self._send_cancel(client_order_id)
             for approved in submissions:
-                intent = approved.intent
-                if intent.intent_id not in self._submissions or self._is_held(intent.symbol):
-                    continue
-                if self._is_too_old(approved):
-                    self._withdraw(intent.intent_id, "too old to be sent")
-                else:
-                    await to_the_end(self._submit(approved))
+                await self._send(approved)
+
+    async def _send(self, approved: ApprovedOrder) -> None:
+        """Send what waits in the queue, unless it may not go out now, or not at all."""
+        intent = approved.intent
+        if intent.intent_id not in self._submissions:
+            return
+        if intent.intent_id in self._cancels:
+            del self._cancels[intent.intent_id]
+            self._withdraw(intent.intent_id, "cancelled before it was sent")
+        elif self._is_held(intent.symbol):
+            return
+        elif self._is_too_old(approved):
+            self._withdraw(intent.intent_id, "too old to be sent")
+        else:
+            await to_the_end(self._submit(approved))
 
     async def ask_unanswered(self) -> None:
         """Ask the venue about every order without an answer; hold `wire` while this runs."""
@@ -203,9 +216,10 @@ class Engine:
         """Put on record and book what the venue has told since the last call."""
         if self.venue.pending:
             for event in self.venue.drain():
-                self.record(event)
+                if not isinstance(event, Charge) or self._is_news(event):
+                    self.record(event)
 
-    def record(self, fact: Submitting | OrderEvent | Reconciliation) -> None:
+    def record(self, fact: Submitting | OrderEvent | Charge | Reconciliation) -> None:
         """Write a fact to the journal, take it in, and tell the listener what came of it."""
         self._journal.write(fact)
         for settled in self.blotter.apply(fact):
@@ -219,9 +233,10 @@ class Engine:
         self.record(fact)
 
     def conclude(self, reconciliation: Reconciliation) -> None:
-        """Put the result on record; new exposure is allowed, or not, by it from now on."""
+        """Put the result on record, and tell it; new exposure rests on it from now on."""
         self.record(reconciliation)
-        self.reconciled = reconciliation.reconciled
+        self.reconciled, self._reconciled_at = reconciliation.reconciled, reconciliation.at
+        self.listener(reconciliation)
 
     async def collect_fills(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Book what the venue has filled and never told; hold `wire` while this runs.
@@ -242,6 +257,32 @@ class Engine:
             booked.append(fill.fill_id)
         self.fills_seen += len(fills)
         return tuple(booked), tuple(foreign)
+
+    async def collect_charges(self) -> tuple[str, ...]:
+        """Book what the venue has charged us for; hold `wire` while this runs.
+
+        The fills that it is charged for are booked before: a charge counts in its open trade.
+
+        Returns:
+            The ids of the charges that are not ours, each once.
+        """
+        since = self._reconciled_at - _LATE if self._reconciled_at is not None else None
+        charges = await self.venue.charges(since=since)
+        self.settle()
+        for charge in charges:
+            if self._is_news(charge):
+                self.record(charge)
+        foreign = [charge.charge_id for charge in charges if not self._is_ours(charge)]
+        before, self._foreign_charges = self._foreign_charges, frozenset(foreign)
+        return tuple(charge_id for charge_id in foreign if charge_id not in before)
+
+    def _is_news(self, charge: Charge) -> bool:
+        return self._is_ours(charge) and not self.ledger.has_charge(charge.charge_id)
+
+    def _is_ours(self, charge: Charge) -> bool:
+        """Whether it is for something that is traded here, and paid in something that is."""
+        is_traded = charge.symbol is None or charge.symbol in self.instruments
+        return is_traded and charge.asset in self._assets
 
     @property
     def unanswered(self) -> frozenset[str]:
@@ -305,9 +346,7 @@ class Engine:
 
     async def _submit(self, approved: ApprovedOrder) -> None:
         intent = approved.intent
-        self._sending = intent.intent_id
         outcome, detail = await self._outcome(approved)
-        self._sending = None
         if outcome is Outcome.UNAVAILABLE and not self._pauses.is_exhausted(intent.symbol):
             self._pauses.failed(intent.symbol, self.clock.now())
             return

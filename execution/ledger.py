@@ -5,7 +5,7 @@ A position is a signed quantity and its signed cost, not an average price, so th
 to rounding: a reduction releases its share of the cost, to 12 places, and the rest stays. Cash is
 what no position holds. For every currency, to the last digit and after every fill,
 
-    cash + sum(quantity * mark) == opening balance + realised + unrealised - fees
+    cash + sum(quantity * mark) == opening balance + realised + unrealised - fees - charges
 
 over the positions quoted in it, and `balances` is cash with the quantities of the positions. A fee
 in base makes the position that much smaller, and counts as a fee in quote at its fill's price.
@@ -21,8 +21,10 @@ from types import MappingProxyType
 from data.account import AccountState, ClosedTrade, InFlight, Position
 from data.faults import Corrupt
 from data.instrument import Instrument, Notional, Price, Quantity, Symbol, UnknownSymbol
-from execution.exact import EXACT, proportion
+from execution.charge import Charge
+from execution.exact import EXACT, proportion, reduction
 from execution.fill import Fill
+from execution.rounding import Bookings
 
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
@@ -126,7 +128,11 @@ class Ledger:
         self._cash = defaultdict(Decimal, balances)
         self._fees: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._realised: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self._charges: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self._bookings: defaultdict[str, int] = defaultdict(int)
+        self._carried: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._booked: set[str] = set()
+        self._charged: set[str] = set()
         self._lines = {
             symbol: _Line(
                 instrument=instrument, quote=symbol.quote, in_currency=symbol.quote == currency
@@ -162,10 +168,34 @@ class Ledger:
         if line is None:
             raise UnbookableFill(f"fill {fill.fill_id}: {fill.symbol} is not traded here")
         self._booked.add(fill.fill_id)
+        before = line.quantity
         change, fee_asset, fee = self._pay(fill)
         closed = self._move(line, change, fee_asset, fee, fill)
+        self._count(line, before)
         self._plan_valuation()
         return closed
+
+    def has_charge(self, charge_id: str) -> bool:
+        """Whether the charge is booked."""
+        return charge_id in self._charged
+
+    def charge(self, charge: Charge) -> bool:
+        """Take in a charge, once, and whether it was new.
+
+        It is a cost of its symbol's trade, if one is open by then.
+        """
+        if charge.charge_id in self._charged:
+            return False
+        self._charged.add(charge.charge_id)
+        asset, amount = charge.asset, charge.amount
+        self._cash[asset] = EXACT.subtract(self._cash[asset], amount)
+        self._charges[asset] = EXACT.add(self._charges[asset], amount)
+        self._bookings[asset] += 1
+        line = self._lines.get(charge.symbol) if charge.symbol is not None else None
+        if line is not None and line.trade is not None:
+            line.trade.fees[asset] = EXACT.add(line.trade.fees[asset], amount)
+        self._plan_valuation()
+        return True
 
     def mark(self, symbol: Symbol, price: Price, at: datetime) -> None:
         """Value `symbol` at `price` from now on.
@@ -205,6 +235,10 @@ class Ledger:
         line = self._lines.get(symbol)
         return Notional(line.cost if line is not None else _ZERO)
 
+    def bookings(self, asset: str) -> Bookings:
+        """How often its balance was moved, and by what positions: what a venue has rounded."""
+        return Bookings(count=self._bookings[asset], carried=self._carried[asset])
+
     @property
     def cash(self) -> Mapping[str, Decimal]:
         """What no position holds, by asset; below zero is borrowed."""
@@ -223,6 +257,11 @@ class Ledger:
     def fees(self) -> Mapping[str, Decimal]:
         """Fees paid so far, by asset; those in base count in quote, at their fills' prices."""
         return dict(self._fees)
+
+    @property
+    def charges(self) -> Mapping[str, Decimal]:
+        """What was charged so far apart from fills, by asset; below zero was received."""
+        return dict(self._charges)
 
     @property
     def realised(self) -> Mapping[str, Decimal]:
@@ -277,11 +316,16 @@ class Ledger:
         self._fees[fee_asset] = EXACT.add(self._fees[fee_asset], fee)
         return change, fee_asset, fee
 
+    def _count(self, line: _Line, before: Decimal) -> None:
+        carried = max(before.copy_abs(), line.quantity.copy_abs())
+        self._bookings[line.quote] += 1
+        self._carried[line.quote] = EXACT.add(self._carried[line.quote], carried)
+
     def _move(
         self, line: _Line, change: Decimal, fee_asset: str, fee: Decimal, fill: Fill
     ) -> ClosedTrade | None:
         """Reduce the position as far as `change` does, then open one with the rest."""
-        reducing = _reducing(line.quantity, change)
+        reducing = reduction(line.quantity, change)
         fee_of_reducing = proportion(fee, reducing, change) if reducing else _ZERO
         closed = None
         if reducing:
@@ -396,10 +440,3 @@ class Ledger:
             if position is not None:
                 positions[position.symbol] = position
         return MappingProxyType(positions)
-
-
-def _reducing(held: Decimal, change: Decimal) -> Decimal:
-    """The part of `change` that brings `held` nearer to zero, not past it."""
-    if not held or (held > 0) == (change > 0):
-        return _ZERO
-    return change if abs(change) <= abs(held) else EXACT.minus(held)

@@ -107,6 +107,8 @@ class Matching:
             return flaw
         if order.reduce_only and not self._state.books.reducible(order.symbol, order.side):
             return "reduce-only, and there is no position to reduce"
+        if (replaced := self._replaced(order)) is not None and replaced.is_triggered:
+            return f"{order.replaces}, which it replaces, has been triggered"
         price = self._expected_price(order)
         if price is None:
             return None
@@ -126,6 +128,8 @@ class Matching:
         if order.client_order_id not in self._state.orders:
             self._do(facts, Placed(order=order, at=at))
             self._tell(facts, self._state.orders[order.client_order_id], at)
+            if (replaced := self._replaced(order)) is not None:
+                self._end(facts, replaced, OrderStatus.CANCELLED, at, "replaced")
         return facts
 
     def cancel(
@@ -299,6 +303,11 @@ class Matching:
     def _shortfall(self, instrument: Instrument, fill: Fill) -> str | None:
         prices = self._last_prices() | {fill.symbol: fill.price}
         return self._state.books.shortfall(instrument, fill, prices)
+
+    def _replaced(self, order: Order) -> WorkingOrder | None:
+        """The order that still works and whose place `order` takes."""
+        replaced = self._state.orders.get(order.replaces) if order.replaces is not None else None
+        return None if replaced is None or replaced.is_final else replaced
 
     def _release_idle(self, facts: list[VenueFact], symbol: Symbol, at: datetime) -> None:
         """Cancel every reduce-only order that has nothing left to reduce.

@@ -39,7 +39,9 @@ class Order:
 
     Without `trigger` and `limit` it is a market order; with `trigger` a stop order; with `limit` a
     limit order. `stop` asks the venue to place a protective stop of its own for what fills: that
-    child order has the client order id `venue.stop_id(client_order_id)`.
+    child order has the client order id `venue.stop_id(client_order_id)`. `target`, `thesis`
+    and `falsified_at` are no business of the venue's: we watch them. A protective stop that
+    `replaces` another takes its place.
     """
 
     client_order_id: str
@@ -53,6 +55,10 @@ class Order:
     stop: Price | None
     reduce_only: bool
     approved_at: datetime
+    target: Price | None = None
+    replaces: str | None = None  # a client order id
+    thesis: str = ""
+    falsified_at: Price | None = None
 
     @classmethod
     def of(cls, approved: ApprovedOrder) -> Self:
@@ -69,6 +75,10 @@ class Order:
             stop=intent.stop,
             reduce_only=intent.reduce_only,
             approved_at=approved.approved_at,
+            target=intent.target,
+            replaces=intent.replaces,
+            thesis=intent.thesis,
+            falsified_at=intent.falsified_at,
         )
 
 

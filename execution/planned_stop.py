@@ -1,4 +1,4 @@
-"""The stop that a position should have: from its entries and stop orders, and only tightening."""
+"""What a position is for, and where it ends: its stop only tightens, by entries and stop orders."""
 
 from dataclasses import dataclass, replace
 
@@ -8,12 +8,18 @@ from execution.order import Order
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStop:
-    """Where a position is to be stopped out, and the desk that opened it."""
+    """Where a position is to be stopped out, has won enough or is proven wrong; and whose it is.
+
+    Target, thesis and where that is falsified are those of the newest entry.
+    """
 
     symbol: Symbol
     strategy_id: str
     side: Side  # of the position
     price: Price
+    target: Price | None = None
+    thesis: str = ""
+    falsified_at: Price | None = None
 
 
 def tighter(side: Side, one: Price, other: Price) -> Price:
@@ -37,8 +43,34 @@ def after_fill(plan: PlannedStop | None, order: Order, held: Quantity) -> Planne
     if order.stop is None or order.side is not side:
         return current
     entered = PlannedStop(
-        symbol=order.symbol, strategy_id=order.strategy_id, side=side, price=order.stop
+        symbol=order.symbol,
+        strategy_id=order.strategy_id,
+        side=side,
+        price=order.stop,
+        target=order.target,
+        thesis=order.thesis,
+        falsified_at=order.falsified_at,
     )
     if current is None:
         return entered
     return replace(entered, price=tighter(side, current.price, entered.price))
+
+
+def is_passed(plan: PlannedStop, mark: Price) -> bool:
+    """Whether the price is already beyond the stop: a stop order would come too late."""
+    return _is_reached(plan.price, plan.side, mark)
+
+
+def is_won(plan: PlannedStop, mark: Price) -> bool:
+    """Whether the price has come to the target."""
+    return plan.target is not None and _is_reached(plan.target, plan.side.opposite, mark)
+
+
+def is_falsified(plan: PlannedStop, mark: Price) -> bool:
+    """Whether the price has shown the thesis to be wrong."""
+    return plan.falsified_at is not None and _is_reached(plan.falsified_at, plan.side, mark)
+
+
+def _is_reached(price: Price, side: Side, mark: Price) -> bool:
+    """Whether the mark has come to `price`, which lies where a position on `side` loses."""
+    return mark <= price if side is Side.BUY else mark >= price

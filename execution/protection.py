@@ -1,8 +1,10 @@
 """Every position has its stop at the venue, for exactly its size; or it is closed.
 
 Stops that a venue attached to an entry count like our own. What is missing is asked for, what is
-too much is cancelled, and what stays without an acknowledged stop for too long is flattened. All
-that is asked for is an intent, and takes the road of every intent: `risk.approval.judge` first.
+too much is cancelled, and what stays without an acknowledged stop for too long is flattened. A stop
+that is too large stays until one that fits has taken its place, and while the position is being
+closed at market: both are reduce-only, so that together they cannot turn it. All that is asked for
+is an intent, and takes the road of every intent: `risk.approval.judge` first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +13,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from data.account import AccountState, Position
 from data.instrument import Instrument, Price, Quantity, Side, Symbol
 from execution.order import OrderStatus
-from execution.planned_stop import PlannedStop
+from execution.planned_stop import PlannedStop, is_passed
+from execution.tightening import CareSettings
 from execution.tracking import TrackedOrder
 from risk.intent import Direction, OrderIntent, Purpose, intent_id
 
@@ -28,20 +31,19 @@ _ON_ITS_WAY = (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CancelStop:
-    """A stop that protects nothing any more."""
+class CancelOrder:
+    """An order that is to work no more: an idle stop, or the entry of a position that ends."""
 
     client_order_id: str
     reason: str
 
 
-ProtectiveAction = OrderIntent | CancelStop
+ProtectiveAction = OrderIntent | CancelOrder
 
 
-class ProtectionSettings(BaseModel):
+class ProtectionSettings(CareSettings):
     """When protection acts: the `[protection]` section of config/*.toml."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     patience: Annotated[timedelta, Field(ge=timedelta(0))]
     """How long stops may not fit before we act, and between two attempts; venues attach theirs."""
     deadline: Annotated[timedelta, Field(gt=timedelta(0))]
@@ -122,8 +124,7 @@ class Protection:
     ) -> tuple[ProtectiveAction, ...]:
         """What has to be done at `account.as_of`; nothing, and fast, while all fits.
 
-        `revision` changes whenever `orders` or a position does. Superfluous stops come before the
-        stops that take their place, so that they can be carried out in this order.
+        `revision` changes whenever `orders` or a position does.
         """
         if self.is_settled(account, revision):
             return ()
@@ -156,7 +157,7 @@ class Protection:
         if position is None:
             self._forget(symbol)
             return [
-                CancelStop(client_order_id=o.client_order_id, reason="flat")
+                CancelOrder(client_order_id=o.client_order_id, reason="flat")
                 for o in fit.superfluous
             ]
         is_naked = self._matters(position, abs(position.quantity) - fit.acknowledged)
@@ -168,15 +169,17 @@ class Protection:
             return ()
         is_late = is_naked and waited >= self._settings.deadline
         is_missing = self._matters(position, fit.missing)
-        if is_late or (is_missing and plan is not None and _is_passed(plan, position)):
+        if is_late or (is_missing and plan is not None and is_passed(plan, position.mark)):
             return self._flatten(position, fit, plan, now)
+        stand_in = _stand_in(fit, position) if is_naked else None
         actions: list[ProtectiveAction] = [
-            CancelStop(client_order_id=o.client_order_id, reason="too large")
+            CancelOrder(client_order_id=o.client_order_id, reason="too large")
             for o in fit.superfluous
+            if o is not stand_in
         ]
         if is_missing and plan is not None and self._may_try(symbol, now):
             self._tried[symbol] = now
-            actions.append(self._stop(position, fit.missing, plan, now))
+            actions.append(self._stop(position, fit.missing, plan, stand_in, now))
         return actions
 
     def _matters(self, position: Position, quantity: Decimal) -> bool:
@@ -190,10 +193,22 @@ class Protection:
         return tried is None or now - tried >= self._settings.patience
 
     def _stop(
-        self, position: Position, missing: Quantity, plan: PlannedStop, now: datetime
+        self,
+        position: Position,
+        missing: Quantity,
+        plan: PlannedStop,
+        stand_in: TrackedOrder | None,
+        now: datetime,
     ) -> OrderIntent:
-        return self._closing(
-            position, missing, plan.strategy_id, Purpose.PROTECTION, now, trigger=plan.price
+        return reduction(
+            position,
+            self._instruments[position.symbol],
+            missing,
+            strategy_id=plan.strategy_id,
+            purpose=Purpose.PROTECTION,
+            now=now,
+            trigger=plan.price,
+            replaces=stand_in.client_order_id if stand_in is not None else None,
         )
 
     def _flatten(
@@ -208,31 +223,15 @@ class Protection:
         self._flattened[symbol] = now
         strategy_id = plan.strategy_id if plan is not None else UNPLANNED
         left = Quantity(size - fit.closing)
-        return (self._closing(position, left, strategy_id, Purpose.FLATTEN, now, trigger=None),)
-
-    def _closing(
-        self,
-        position: Position,
-        quantity: Quantity,
-        strategy_id: str,
-        purpose: Purpose,
-        now: datetime,
-        *,
-        trigger: Price | None,
-    ) -> OrderIntent:
-        symbol = position.symbol
-        on_grid = self._instruments[symbol].quantity(quantity)
-        return OrderIntent(
-            intent_id=intent_id(strategy_id, symbol, now, purpose),
-            strategy_id=strategy_id,
-            symbol=symbol,
-            purpose=purpose,
-            direction=Direction.CLOSE,
-            decided_at=now,
-            confidence=1.0,
-            quantity=Quantity(on_grid * Side.of(position.quantity).opposite.sign),
-            trigger=trigger,
-            reduce_only=True,
+        return (
+            reduction(
+                position,
+                self._instruments[symbol],
+                left,
+                strategy_id=strategy_id,
+                purpose=Purpose.FLATTEN,
+                now=now,
+            ),
         )
 
     def _forget(self, symbol: Symbol) -> None:
@@ -240,11 +239,38 @@ class Protection:
             times.pop(symbol, None)
 
 
-def _is_passed(plan: PlannedStop, position: Position) -> bool:
-    """Whether the price is already beyond the stop: a stop order would come too late."""
-    if plan.side is Side.BUY:
-        return position.mark <= plan.price
-    return position.mark >= plan.price
+def reduction(
+    position: Position,
+    instrument: Instrument,
+    quantity: Quantity,
+    *,
+    strategy_id: str,
+    purpose: Purpose,
+    now: datetime,
+    trigger: Price | None = None,
+    replaces: str | None = None,
+) -> OrderIntent:
+    """Take `quantity`, above zero, off the position; at market where there is no `trigger`."""
+    side = Side.of(position.quantity).opposite
+    return OrderIntent(
+        intent_id=intent_id(strategy_id, position.symbol, now, purpose),
+        strategy_id=strategy_id,
+        symbol=position.symbol,
+        purpose=purpose,
+        direction=Direction.CLOSE,
+        decided_at=now,
+        confidence=1.0,
+        quantity=Quantity(instrument.quantity(quantity) * side.sign),
+        trigger=trigger,
+        reduce_only=True,
+        replaces=replaces,
+    )
+
+
+def _stand_in(fit: Cover, position: Position) -> TrackedOrder | None:
+    """The tightest stop that is too large: it stays until one that fits can take its place."""
+    side = Side.of(position.quantity)
+    return next((order for order in fit.superfluous if order.order.side is not side), None)
 
 
 def _is_stop(order: TrackedOrder) -> bool:

@@ -5,7 +5,7 @@ sent again; what is not ours is left alone. If the balances differ after all tha
 has no answer, the account is not reconciled and takes on no new exposure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from data.instrument import Instrument, Symbol
@@ -15,7 +15,6 @@ from execution.order import OrderStatus
 from execution.tracking import TrackedOrder
 from execution.venue import OrderChanged, VenueOrder
 
-_TOLERANCE = Decimal("1e-8")  # what venues round balances to
 _LOOKS = 3  # fills may come while we look; then we look again
 _NOTHING = Decimal(0)
 _WORKING = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
@@ -37,12 +36,15 @@ async def reconcile(engine: Engine) -> Reconciliation:
         for _ in range(_LOOKS):
             differences += await _take_over_fills(engine)
             differences += await _take_over_orders(engine)
+            differences += await _take_over_charges(engine)
             before, balances = balances, await engine.venue.balances()
             if balances == before:
                 break
         engine.settle()
         differences += _open_questions(engine)
-        differences += compare_balances(engine.ledger.balances, balances, engine.instruments)
+        differences += compare_balances(
+            engine.ledger.balances, balances, engine.instruments, lambda a: _leeway(engine, a)
+        )
         reconciliation = Reconciliation(
             at=engine.clock.now(),
             differences=tuple(dict.fromkeys(differences)),
@@ -56,16 +58,28 @@ def compare_balances(
     ours: Mapping[str, Decimal],
     theirs: Mapping[str, Decimal],
     instruments: Mapping[Symbol, Instrument],
+    leeway: Callable[[str], Decimal],
 ) -> list[Difference]:
-    """The assets that differ: by a lot or more where they are traded, else by more than 1e-8."""
+    """The assets that differ by more than their `leeway`, and by a lot or more of what has lots.
+
+    What no instrument is of, a deposit perhaps, is foreign, and no concern of the ledger.
+    """
     lots = {symbol.base: instrument.lot for symbol, instrument in instruments.items()}
+    traded = lots.keys() | {symbol.quote for symbol in instruments}
     differences = []
     for asset in sorted(ours.keys() | theirs.keys()):
         mine, other = ours.get(asset, _NOTHING), theirs.get(asset, _NOTHING)
-        apart, lot = abs(mine - other), lots.get(asset)
-        if apart > _TOLERANCE and (lot is None or apart >= lot):
-            differences.append(_difference(DifferenceKind.BALANCE, asset, mine, other))
+        apart = abs(mine - other)
+        if apart > leeway(asset) and apart >= lots.get(asset, _NOTHING):
+            is_ours = asset in traded
+            kind = DifferenceKind.BALANCE if is_ours else DifferenceKind.FOREIGN_ASSET
+            differences.append(_difference(kind, asset, mine, other))
     return differences
+
+
+def _leeway(engine: Engine, asset: str) -> Decimal:
+    """What the venue's rounding can have come to since the books began."""
+    return engine.venue.rounding(asset).leeway(engine.ledger.bookings(asset))
 
 
 async def _resolve_unanswered(engine: Engine) -> list[Difference]:
@@ -88,6 +102,12 @@ async def _take_over_fills(engine: Engine) -> list[Difference]:
     return missed + [
         _difference(DifferenceKind.FOREIGN_FILL, f, "absent", "filled") for f in foreign
     ]
+
+
+async def _take_over_charges(engine: Engine) -> list[Difference]:
+    """Most venues tell of charges only when asked, so that one we did not know is no difference."""
+    foreign = await engine.collect_charges()
+    return [_difference(DifferenceKind.FOREIGN_CHARGE, c, "absent", "charged") for c in foreign]
 
 
 async def _take_over_orders(engine: Engine) -> list[Difference]:

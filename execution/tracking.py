@@ -102,6 +102,9 @@ class TrackedOrder:
             trigger=parent.stop,
             limit=None,
             stop=None,
+            target=None,
+            thesis="",
+            falsified_at=None,
             reduce_only=True,
         )
         return TrackedOrder(

@@ -10,8 +10,10 @@ from typing import Protocol
 
 from data.faults import Fault, Refused, Transient
 from data.instrument import Price, Quantity, Side, Symbol
+from execution.charge import Charge
 from execution.fill import Fill
 from execution.order import OrderStatus
+from execution.rounding import Rounding
 from risk.approval import ApprovedOrder
 
 
@@ -72,6 +74,9 @@ class Venue(Protocol):
     async def submit(self, order: ApprovedOrder) -> None:
         """Place `order`, once per client order id: a second call with the same id changes nothing.
 
+        The order that it `replaces`, if that still works, is cancelled once this one is there, so
+        that one of the two always stands; where this one is declined, the other is left alone.
+
         Raises:
             VenueUnavailable: nothing was sent; safe to retry.
             OrderRefused: the venue declined; do not retry.
@@ -95,8 +100,19 @@ class Venue(Protocol):
         """Our fills in the venue's order, without the first `after` of them."""
         ...
 
+    async def charges(self, *, since: datetime | None = None) -> Sequence[Charge]:
+        """What was charged from `since` on, oldest first; None: since our books there began.
+
+        A charge may be told again, and as an event too: always with the same id.
+        """
+        ...
+
     async def balances(self) -> Mapping[str, Decimal]:
         """Every asset's balance; below zero is borrowed."""
+        ...
+
+    def rounding(self, asset: str) -> Rounding:
+        """In how many places it books amounts of `asset`."""
         ...
 
     @property
@@ -104,8 +120,11 @@ class Venue(Protocol):
         """Whether there is something to drain; asked on every bar, so it costs next to nothing."""
         ...
 
-    def drain(self) -> Sequence[VenueEvent]:
-        """What has happened since the last call, in order; does not wait."""
+    def drain(self) -> Sequence[VenueEvent | Charge]:
+        """What has happened since the last call, in order; does not wait.
+
+        Not every venue tells of charges so: ask for them.
+        """
         ...
 
     async def wait(self) -> None:

@@ -3,7 +3,7 @@
 On spot (an instrument with leverage 1) no balance is spent below zero. On margin what is missing is
 borrowed, as long as the notional of all positions stays within leverage times equity, both at the
 last prices in the order's quote currency. Resting orders reserve nothing; the fill is what is
-checked. There is no interest and no liquidation.
+checked. There is no liquidation.
 """
 
 from collections import defaultdict
@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from data.instrument import Instrument, Price, Quantity, Side, Symbol
+from execution.charge import Charge
 from execution.exact import EXACT
 from execution.fill import Fill
 
@@ -41,7 +42,7 @@ class Books(Protocol):
 
 
 class VenueBooks:
-    """Balances by asset and signed positions by symbol, moved by fills alone."""
+    """Balances by asset and signed positions by symbol, moved by fills and charges alone."""
 
     def __init__(self, balances: Mapping[str, Decimal]) -> None:
         self._balances = defaultdict(Decimal, balances)
@@ -59,6 +60,10 @@ class VenueBooks:
         self._balances[base] = EXACT.add(self._balances[base], change)
         self._balances[quote] = EXACT.subtract(self._balances[quote], paid)
         self._positions[fill.symbol] = EXACT.add(self._positions[fill.symbol], change)
+
+    def charge(self, charge: Charge) -> None:
+        """Take a charge in; it is paid whether or not the balance allows it."""
+        self._balances[charge.asset] = EXACT.subtract(self._balances[charge.asset], charge.amount)
 
     def reducible(self, symbol: Symbol, side: Side) -> Quantity:
         """How much an order on `side` can take off the position before it would turn."""

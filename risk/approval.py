@@ -30,7 +30,13 @@ from risk.market import Market
 from risk.objection import Adjustable, Finding, Referable, Scale, TooLarge, objection_of, plain
 from risk.objection import Objection as Objection
 from risk.referral import Consent, Referral
-from risk.rules import RULES_FOR_DESKS, RULES_FOR_REDUCTIONS, Rule, in_force
+from risk.rules import (
+    RULES_FOR_DESKS,
+    RULES_FOR_EXCHANGES,
+    RULES_FOR_REDUCTIONS,
+    Rule,
+    in_force,
+)
 from risk.sizing import scales, shadowed_scales, sized
 
 _SEAL = object()
@@ -129,7 +135,7 @@ def judge(
             now=now,
             consent=consent,
         )
-        if intent.reduces:
+        if not case.is_entry:
             return _verdict((case,), can_revise=False)
         return _verdict(_cases(case, desk), can_revise=can_revise and intent.attempt == 0)
 
@@ -162,7 +168,7 @@ def _verdict(cases: Sequence[Case], *, can_revise: bool) -> Verdict:
     """Size, judge, and where nothing but the size is wrong, cut it and judge everything again."""
     case = cases[0]
     try:
-        made = () if case.intent.reduces else scales(case)
+        made = scales(case) if case.is_entry else ()
         size = sized(case, made)
         for desk in cases[1:]:
             size = min(size, sized(desk), key=abs)
@@ -235,11 +241,16 @@ def _tried(cases: Sequence[Case], intent: OrderIntent) -> Quantity | None:
 
 def _findings(cases: Sequence[Case]) -> list[Finding]:
     case = cases[0]
-    reduces = case.intent.reduces
-    found = _asked(case, RULES_FOR_REDUCTIONS if reduces else in_force(case.limits.off))
+    found = _asked(case, _rules_for(case))
     for desk in cases[1:]:
         found.extend(_of_desk(finding) for finding in _asked(desk, RULES_FOR_DESKS))
     return found
+
+
+def _rules_for(case: Case) -> Sequence[Rule]:
+    if case.is_entry:
+        return in_force(case.limits.off)
+    return RULES_FOR_EXCHANGES if case.intent.purpose.exchanges else RULES_FOR_REDUCTIONS
 
 
 def _asked(case: Case, rules: Sequence[Rule]) -> list[Finding]:
@@ -270,7 +281,7 @@ def _sifted(case: Case, findings: list[Finding]) -> tuple[tuple[Objection, ...],
     for finding in findings:
         objection = objection_of(finding)
         (tried if objection.rule in shadow else acting).append(finding)
-    sizes = () if case.intent.reduces else shadowed_scales(case)
+    sizes = shadowed_scales(case) if case.is_entry else ()
     return (*map(objection_of, tried), *sizes), acting
 
 

@@ -6,7 +6,10 @@ entries: orders that reduce a position are not asked about it.
 
     ACTIVE     entries are judged by the other rules
     REDUCING   no entries for a time: loss of day, week or month, a losing streak, equity unknown
-    HALTED     no entries until `Reset`: drawdown, too long a losing streak, or a person's `Halt`
+    HALTED     no entries until `Resume`: drawdown, too long a losing streak, a person's `Halt` or
+               `Flatten`
+
+`Flatten`, and a drawdown where the limits say so, throw the kill switch too: `risk.latch`.
 
 A volatility spike, and models that fail, stop no account: the one halves the size in its symbol,
 the other pauses its desk. What a breaker closes is in `risk.breaker_orders`.
@@ -23,6 +26,8 @@ from typing import TypeVar
 from data.account import ClosedTrade
 from data.instrument import Notional, Symbol
 from risk.events import BreakerActed as BreakerActed
+from risk.events import FlatSeen as FlatSeen
+from risk.events import Flatten as Flatten
 from risk.events import Halt as Halt
 from risk.events import Marked as Marked
 from risk.events import MarketSeen as MarketSeen
@@ -30,8 +35,9 @@ from risk.events import ModelAnswered as ModelAnswered
 from risk.events import ModelFailed as ModelFailed
 from risk.events import OrderPlaced as OrderPlaced
 from risk.events import Rebalanced as Rebalanced
-from risk.events import Reset as Reset
+from risk.events import Resume as Resume
 from risk.events import RiskEvent as RiskEvent
+from risk.latch import Latch, looked_at, thrown
 from risk.limits import RiskLimits
 
 Key = TypeVar("Key", bound=str)
@@ -74,7 +80,7 @@ class RiskState:
 
     trading: TradingState
     reason: str  # why it is not ACTIVE; empty if it is
-    peak_equity: Notional | None  # since the start or the last drawdown reset; None: not marked yet
+    peak_equity: Notional | None  # since the start or the last drawdown's end; None: not marked yet
     day: Anchor
     week: Anchor
     month: Anchor
@@ -89,6 +95,7 @@ class RiskState:
     acted: Mapping[str, datetime]  # by reason: when a breaker's reducing orders were last asked for
     halted_until: datetime | None  # no entry in any symbol before this
     halted_for: str  # what `halted_until` is for; empty if that is None
+    latch: Latch | None  # the kill switch; None: it is off
 
 
 def initial_state(equity: Notional, at: datetime) -> RiskState:
@@ -117,6 +124,7 @@ def initial_state(equity: Notional, at: datetime) -> RiskState:
         acted={},
         halted_until=None,
         halted_for="",
+        latch=None,
     )
 
 
@@ -156,56 +164,13 @@ def next_state(state: RiskState, event: RiskEvent, limits: RiskLimits) -> RiskSt
             return state if acted is state.acted else replace(state, acted=acted)
         case Halt():
             return _halted(state, f"halted by {event.by}: {event.why}")
-        case Reset():
-            return _after_reset(state, event, limits)
-
-
-class MarkWatch:
-    """`next_state` for the marks of every bar, at the price of three comparisons for most.
-
-    From a state follows between which equities, and on which day, a mark changes nothing; it is
-    worked out once.
-    """
-
-    def __init__(self, limits: RiskLimits) -> None:
-        self._limits = limits
-        self._state: RiskState | None = None  # the one that the rest is of
-        self._day = date.min
-        self._floor = self._ceiling = Decimal(0)  # above the one, up to the other
-
-    def after(self, state: RiskState, equity: Notional | None, at: datetime) -> RiskState:
-        """The state after the book was valued; the same object where nothing changes."""
-        if state is not self._state:
-            self._learn(state)
-        if (
-            equity is not None
-            and equity.is_finite()
-            and self._floor < equity <= self._ceiling
-            and at.date() == self._day
-        ):
-            return state
-        return marked(state, equity, at, self._limits)
-
-    def _learn(self, state: RiskState) -> None:
-        self._state, self._day = state, state.day.date
-        self._floor = self._ceiling = Decimal(0)
-        limits = self._limits
-        starts = [
-            (state.day.equity, limits.max_daily_loss),
-            (state.week.equity, limits.max_weekly_loss),
-            (state.month.equity, limits.max_monthly_loss),
-        ]
-        tops = [(state.peak_equity, limits.max_drawdown)]
-        if limits.max_day_drawdown < 1:
-            tops.append((state.day_peak, limits.max_day_drawdown))
-        known = [(top, most) for top, most in tops if top is not None]
-        if (
-            state.trading is TradingState.ACTIVE
-            and len(known) == len(tops)
-            and all(start.is_finite() for start, _ in starts + known)
-        ):
-            self._floor = max(start * (1 - most) for start, most in starts + known)
-            self._ceiling = min(top for top, _ in known)
+        case Flatten():
+            return _latched(state, f"flattened by {event.by}: {event.why}", event.at)
+        case FlatSeen():
+            latch = looked_at(state.latch, event)
+            return state if latch is state.latch else replace(state, latch=latch)
+        case Resume():
+            return _after_resume(state, event, limits)
 
 
 def marked(
@@ -214,7 +179,7 @@ def marked(
     """`next_state` after `Marked`."""
     if equity is None or not equity.is_finite():
         return _settled(replace(state, equity_known=False), at) if state.equity_known else state
-    return _settled(_tripped(_anchored(state, equity, at, limits), equity, limits), at)
+    return _settled(_tripped(_anchored(state, equity, at, limits), equity, at, limits), at)
 
 
 def _anchored(state: RiskState, equity: Notional, at: datetime, limits: RiskLimits) -> RiskState:
@@ -251,7 +216,7 @@ def _higher(top: Notional | None, equity: Notional) -> Notional | None:
     return equity if top.is_finite() and 0 < top < equity else top
 
 
-def _tripped(state: RiskState, equity: Decimal, limits: RiskLimits) -> RiskState:
+def _tripped(state: RiskState, equity: Decimal, at: datetime, limits: RiskLimits) -> RiskState:
     """Every limit that `equity` has reached, at the limit included, takes effect."""
     if _has_fallen(state.day.equity, equity, limits.max_daily_loss):
         state = _stopped_until(state, _midnight(state.day.date + _DAY), DAILY_LOSS)
@@ -262,10 +227,15 @@ def _tripped(state: RiskState, equity: Decimal, limits: RiskLimits) -> RiskState
     if _has_fallen(state.month.equity, equity, limits.max_monthly_loss):
         state = _stopped_until(state, _midnight(_next_month(state.month.date)), MONTHLY_LOSS)
     if _has_fallen(state.peak_equity, equity, limits.max_drawdown):
-        state = _halted(state, DRAWDOWN)
+        state = _fallen(state, DRAWDOWN, at, limits)
     if limits.max_day_drawdown < 1 and _has_fallen(state.day_peak, equity, limits.max_day_drawdown):
-        state = _halted(state, DAY_DRAWDOWN)
+        state = _fallen(state, DAY_DRAWDOWN, at, limits)
     return state
+
+
+def _fallen(state: RiskState, why: str, at: datetime, limits: RiskLimits) -> RiskState:
+    """A drawdown halts, and throws the kill switch where the limits say so."""
+    return _latched(state, why, at) if limits.drawdown_closes else _halted(state, why)
 
 
 def _has_fallen(start: Decimal | None, equity: Decimal, most: Decimal) -> bool:
@@ -326,16 +296,22 @@ def _after_trade(state: RiskState, trade: ClosedTrade, limits: RiskLimits) -> Ri
     return _settled(state, at)
 
 
-def _after_reset(state: RiskState, event: Reset, limits: RiskLimits) -> RiskState:
-    """Lift a halt; a drawdown is measured anew from the next mark, and a fatal streak forgiven."""
-    if state.trading is not TradingState.HALTED:
+def _after_resume(state: RiskState, event: Resume, limits: RiskLimits) -> RiskState:
+    """Lift a halt; a drawdown is measured anew from the next mark, and a fatal streak forgiven.
+
+    A kill switch that has not done its work stays on, and the halt with it.
+    """
+    latch = state.latch
+    if state.trading is not TradingState.HALTED or (latch is not None and not latch.is_done):
         return state
     fatal_streak = state.loss_streak > limits.max_loss_streak
+    reasons = {state.reason, latch.reason if latch is not None else ""}
     lifted = replace(
         state,
         trading=TradingState.ACTIVE,
-        peak_equity=None if state.reason == DRAWDOWN else state.peak_equity,
-        day_peak=None if state.reason == DAY_DRAWDOWN else state.day_peak,
+        latch=None,
+        peak_equity=None if DRAWDOWN in reasons else state.peak_equity,
+        day_peak=None if DAY_DRAWDOWN in reasons else state.day_peak,
         loss_streak=0 if fatal_streak else state.loss_streak,
     )
     return _settled(lifted, event.at)
@@ -361,10 +337,16 @@ def _stopped_until(state: RiskState, until: datetime, why: str) -> RiskState:
 
 
 def _halted(state: RiskState, why: str) -> RiskState:
-    """Halt until a person resets; the first reason stands."""
+    """Halt until a person resumes; the first reason stands."""
     if state.trading is TradingState.HALTED:
         return state
     return replace(state, trading=TradingState.HALTED, reason=why)
+
+
+def _latched(state: RiskState, why: str, at: datetime) -> RiskState:
+    """Halt, and throw the kill switch; whoever throws it first stays its reason."""
+    latch = thrown(state.latch, why, at)
+    return _halted(state if latch is state.latch else replace(state, latch=latch), why)
 
 
 def _settled(state: RiskState, at: datetime) -> RiskState:

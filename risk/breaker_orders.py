@@ -1,7 +1,7 @@
 """What a breaker does beyond stopping entries: the reducing intents that it asks for.
 
-Cut once a week by the weekly limit; closed, as long as anything is held, by a drawdown limit.
-They are intents like any other, and judged like any other.
+Cut once a week by the weekly limit; closed, as long as anything is held, while the kill switch is
+on. They are intents like any other, and judged like any other.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,14 @@ from risk.breaker import (
     WEEKLY_LOSS,
     BreakerActed,
     RiskState,
-    TradingState,
 )
 from risk.intent import Direction, OrderIntent, Purpose, intent_id
 from risk.limits import RiskLimits
 
-BREAKER = "breaker"
-"""The strategy that a breaker's intents are recorded under."""
+FLATTEN = "flatten"
+"""What `BreakerActed` says of a person's kill switch; of a breaker's it says the limit."""
+BREAKER, OPERATOR = "breaker", "operator"
+"""The strategies that a breaker's intents, and those of a person's flatten, are recorded under."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,22 +51,21 @@ def breaker_intents(
         instruments: Of every symbol held; a cut lies on its lot grid, towards what is closed.
         closing: Symbols that an order at market closes already; they are left alone.
     """
-    if limits.drawdown_closes and _closes(state):
+    if state.latch is not None:
         whole = {symbol: Decimal(1) for symbol in account.positions if symbol not in closing}
-        return _orders(state.reason, whole, account, instruments, now)
+        by_breaker = state.latch.reason in (DRAWDOWN, DAY_DRAWDOWN)
+        reason, asker = (state.latch.reason, BREAKER) if by_breaker else (FLATTEN, OPERATOR)
+        return _orders(reason, asker, whole, account, instruments, now)
     if limits.weekly_cut > 0 and _cuts(state):
         return _orders(
             WEEKLY_LOSS,
+            BREAKER,
             dict.fromkeys(account.positions, limits.weekly_cut),
             account,
             instruments,
             now,
         )
     return None
-
-
-def _closes(state: RiskState) -> bool:
-    return state.trading is TradingState.HALTED and state.reason in (DRAWDOWN, DAY_DRAWDOWN)
 
 
 def _cuts(state: RiskState) -> bool:
@@ -78,6 +78,7 @@ def _cuts(state: RiskState) -> bool:
 
 def _orders(
     reason: str,
+    asker: str,
     shares: Mapping[Symbol, Decimal],
     account: AccountState,
     instruments: Mapping[Symbol, Instrument],
@@ -89,16 +90,16 @@ def _orders(
         held = position.quantity
         part = held if share == 1 else traded.quantity(held * share)
         if part and not traded.is_dust(part, position.mark):
-            intents.append(_reduction(symbol, Quantity(-part), now))
+            intents.append(_reduction(asker, symbol, Quantity(-part), now))
     if not intents:
         return None
     return BreakerOrders(intents=tuple(intents), acted=BreakerActed(reason=reason, at=now))
 
 
-def _reduction(symbol: Symbol, quantity: Quantity, now: datetime) -> OrderIntent:
+def _reduction(asker: str, symbol: Symbol, quantity: Quantity, now: datetime) -> OrderIntent:
     return OrderIntent(
-        intent_id=intent_id(BREAKER, symbol, now, Purpose.FLATTEN),
-        strategy_id=BREAKER,
+        intent_id=intent_id(asker, symbol, now, Purpose.FLATTEN),
+        strategy_id=asker,
         symbol=symbol,
         purpose=Purpose.FLATTEN,
         direction=Direction.CLOSE,

@@ -77,6 +77,11 @@ class Case:
         return other
 
     @_Reckoned
+    def is_entry(self) -> bool:
+        """Whether it adds to the trading book: it neither reduces a position nor exchanges."""
+        return not (self.intent.reduces or self.intent.purpose.exchanges)
+
+    @_Reckoned
     def sign(self) -> int:
         """+1 for a long entry, -1 for a short one."""
         return self.intent.direction.sign

@@ -78,8 +78,28 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reset:
-    """A person has looked, and lifts a halt. It shortens no halt that ends by itself."""
+class Flatten:
+    """Somebody throws the kill switch: all that is ours is to be ended, and nothing entered."""
+
+    by: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatSeen:
+    """The venue was asked what it has of ours; flat: no position and no order."""
+
+    is_flat: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """A person has looked, and lifts a halt or a kill switch that has done its work.
+
+    It shortens no halt that ends by itself.
+    """
 
     by: str
     why: str
@@ -96,5 +116,7 @@ RiskEvent = (
     | ModelAnswered
     | BreakerActed
     | Halt
-    | Reset
+    | Flatten
+    | FlatSeen
+    | Resume
 )

@@ -32,8 +32,19 @@ class Purpose(StrEnum):
 
     ENTRY = "entry"
     EXIT = "exit"
-    PROTECTION = "protection"  # a stop for a position that the venue does not hold one for
+    PROTECTION = "protection"  # a stop, where the venue does not hold the one that should stand
+    TAKE_PROFIT = "take_profit"  # the price has come to the entry's target
+    MAX_AGE = "max_age"  # the position has been open for too long
+    FALSIFIED = "falsified"  # the price has shown the entry's thesis to be wrong
     FLATTEN = "flatten"  # an operator's or a breaker's
+    ALLOCATION = "allocation"  # an exchange of one holding for another
+    HODL = "hodl"  # a purchase for a bag that is never sold
+
+    @property
+    def exchanges(self) -> bool:
+        """Whether it moves what is held for its own sake: no position comes of it, and no stop
+        belongs to it. LONG gives quote for base, SHORT base for quote."""
+        return self is Purpose.ALLOCATION or self is Purpose.HODL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +70,37 @@ class OrderIntent:
     reduce_only: bool = False
     alpha: float = 1.0  # strength of the signal in [0, 1]; the size of an entry is scaled by it
     attempt: int = 0  # 1 for what was asked again after a revision
+    replaces: str | None = None  # id of the stop order whose place this one, a stop too, takes
+    thesis: str = ""  # why an entry should win
+    falsified_at: Price | None = None  # where the market shows that it is wrong, before the stop
 
     def __post_init__(self) -> None:
         require_utc(self.decided_at)
+        price = self.falsified_at
+        if price is not None and not (price.is_finite() and price > 0):
+            raise ValueError(f"{self.intent_id}: nothing is falsified at {price}")
+        if self.replaces is not None and self.purpose is not Purpose.PROTECTION:
+            raise ValueError(f"{self.intent_id}: only a stop takes the place of a stop")
 
     @property
     def reduces(self) -> bool:
-        """Whether it may only make a position smaller; everything else is judged as an entry."""
-        return self.direction is Direction.CLOSE or self.reduce_only
+        """Whether it may only make a position smaller; the rest is judged as an entry, or as an
+        exchange."""
+        asked = self.reduce_only or self.direction is Direction.CLOSE
+        return asked and not self.purpose.exchanges
+
+    @property
+    def exchange_fault(self) -> str:
+        """What keeps it from being the form of an exchange; empty if nothing does."""
+        if self.quantity is None or self.limit is None:
+            return "no quantity or no limit"
+        if self.stop is not None or self.target is not None or self.trigger is not None:
+            return "a stop, a target or a trigger"
+        if self.reduce_only or not self.direction.sign:
+            return "a reduction"
+        if self.purpose is Purpose.HODL and self.direction is Direction.SHORT:
+            return "a sale from a bag"
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

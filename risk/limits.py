@@ -137,6 +137,25 @@ class OverlayRule(StrEnum):
                 return sum(weight * trend for weight, trend in trends) < -threshold * total
 
 
+class AllocationLimits(_Table):
+    """What exchanges of holdings, and purchases for hodl bags, are held to beside the halts."""
+
+    targets: Mapping[str, Share]
+    """The share of all holdings beyond which an asset is not bought; the sum is 1."""
+    max_order: Positive
+    """Worth of one exchange, in the account's currency (PARAMETERS 1.8)."""
+    max_slippage: Share
+    """How far beyond the mark a limit may be, as a share of it (PARAMETERS 1.8)."""
+    max_cost: Share
+    """Fee, slippage and half a spread, as a share of what is exchanged."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if sum(self.targets.values()) != 1:
+            raise ValueError(f"targets add up to {sum(self.targets.values())}, not to 1")
+        return self
+
+
 class RiskLimits(_Table):
     """Hard limits. A misspelt or missing key fails at start-up; no number here has a default.
 
@@ -251,10 +270,10 @@ class RiskLimits(_Table):
     max_monthly_loss: Share
     """Fall from the month's first equity at which entries stop until the first (S2-42)."""
     max_day_drawdown: Share
-    """Fall from the day's peak at which entries stop until a person resets the breaker (S1-98);
+    """Fall from the day's peak at which entries stop until a person resumes (S1-98);
     one is off."""
     max_drawdown: Share
-    """Fall from peak equity at which entries stop until a person resets the breaker (S0-25)."""
+    """Fall from peak equity at which entries stop until a person resumes (S0-25)."""
     derisk_drawdown: Share
     """Fall from peak equity from which on sizes are multiplied by `derisk_size`."""
     derisk_size: Share
@@ -262,7 +281,7 @@ class RiskLimits(_Table):
     weekly_cut: Share01
     """Share of every position that the weekly limit closes; zero is off."""
     drawdown_closes: bool
-    """Whether a drawdown limit closes every position."""
+    """Whether a drawdown limit throws the kill switch, which closes every position."""
 
     spike_ratio: Level
     """Average true range over its mean beyond which volatility spikes (S2-43); zero is off."""
@@ -296,6 +315,8 @@ class RiskLimits(_Table):
     shadow: frozenset[str]
     """Rules that are asked and recorded, and do not act (S1-125)."""
 
+    allocation: AllocationLimits
+
     cool_down_after_order: Span
     """No entry in a symbol for this long after any order in it; zero is off."""
     cool_down_after_loss: Span
@@ -303,7 +324,7 @@ class RiskLimits(_Table):
     loss_streaks: tuple[StreakStep, ...]
     """Fewest losses first; the last step reached holds; may be empty."""
     max_loss_streak: Annotated[int, Field(ge=1)]
-    """More losses in a row than this halt until a person resets the breaker (S1-100)."""
+    """More losses in a row than this halt until a person resumes (S1-100)."""
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

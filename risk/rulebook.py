@@ -33,6 +33,8 @@ class Unreadable(StrEnum):
 
 _USUAL: Mapping[str, Unreadable] = {
     "account.equity": Unreadable.REJECTS,
+    "account.cash": Unreadable.REJECTS,
+    "account.holdings": Unreadable.REJECTS,
     "account.reconciled": Unreadable.REJECTS,
     "intent.alpha": Unreadable.REJECTS,
     "intent.confidence": Unreadable.REJECTS,
@@ -67,10 +69,12 @@ _USUAL: Mapping[str, Unreadable] = {
 ALWAYS_KNOWN = frozenset(
     {
         "account.currency",
+        "account.exchanging",
         "account.in_flight",
         "account.positions",
         "intent.attempt",
         "intent.direction",
+        "intent.exchange_fault",
         "intent.intent_id",
         "intent.purpose",
         "intent.reduces",
@@ -82,6 +86,7 @@ ALWAYS_KNOWN = frozenset(
         "state.cool_down_until",
         "state.day",
         "state.halted_until",
+        "state.latch",
         "state.loss_streak",
         "state.model_failures",
         "state.month",
@@ -108,6 +113,7 @@ class RuleInfo:
     rows: tuple[str, ...]  # of the requirements
     entries: bool
     reductions: bool
+    exchanges: bool
 
     @property
     def can_be_shadowed(self) -> bool:
@@ -244,6 +250,27 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("reduces_position", "", "", "S0-19"),
     ("never_flips", "", "", "S0-19"),
     ("protection_trigger", "", "", "S0-26"),
+    ("exchange_form", "", "", "S0-2 S0-36"),
+    (
+        "exchange_funds",
+        "taker_fee",
+        f"{_ENTRY} market.rate account.cash account.holdings",
+        "S0-2 S0-36",
+    ),
+    (
+        "exchange_target",
+        "allocation",
+        f"{_ENTRY} market.rate account.holdings",
+        "S0-2",
+    ),
+    ("exchange_size", "allocation", f"{_ENTRY} market.rate", "S0-2 S0-36"),
+    ("exchange_limit", "allocation", "intent.limit market.price", "S0-2 S0-36"),
+    (
+        "exchange_cost",
+        "allocation taker_fee slippage",
+        "market.spread_bps=NEUTRAL",
+        "S0-2 S0-36",
+    ),
 )
 _OTHERS: tuple[tuple[str, Kind, str, str, str, str], ...] = (
     ("tier", Kind.SCALE, "Less confidence, less size.", "tiers", "intent.confidence", "S1-102"),
@@ -293,7 +320,7 @@ _OTHERS: tuple[tuple[str, Kind, str, str, str, str], ...] = (
     (
         "losing",
         Kind.BREAKER,
-        "Losses in a row stop entries for a time, and too many of them until a reset.",
+        "Losses in a row stop entries for a time, and too many of them until a person resumes.",
         "loss_streaks max_loss_streak",
         "trade.pnl=COUNTS_AS_LOSS",
         "S1-100",
@@ -317,7 +344,7 @@ _OTHERS: tuple[tuple[str, Kind, str, str, str, str], ...] = (
     (
         "closing",
         Kind.BREAKER,
-        "The weekly limit cuts positions, a drawdown limit closes them.",
+        "The weekly limit cuts positions; a drawdown limit throws the kill switch.",
         "weekly_cut drawdown_closes",
         "",
         "S0-24 S0-25",
@@ -359,6 +386,7 @@ def _rows() -> Iterator[RuleInfo]:
             rows=tuple(rows.split()),
             entries=check in rules.RULES_FOR_ENTRIES,
             reductions=check in rules.RULES_FOR_REDUCTIONS,
+            exchanges=check in rules.RULES_FOR_EXCHANGES,
         )
     for name, kind, text, limits, inputs, rows in _OTHERS:
         yield RuleInfo(
@@ -370,6 +398,7 @@ def _rows() -> Iterator[RuleInfo]:
             rows=tuple(rows.split()),
             entries=True,
             reductions=False,
+            exchanges=False,
         )
 
 

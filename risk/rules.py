@@ -4,12 +4,21 @@ A rule says what it saw and what it allows; None is no objection. Limits of size
 confidence allow the limit itself; loss limits stop at the limit itself (REQUIREMENTS section 8,
 row 11); a trend against an entry is one only beyond its threshold (row 7). An order that only
 reduces a position is judged by `RULES_FOR_REDUCTIONS`, so that no halt, cool-down, loss, unknown
-price or unreconciled ledger traps it. What each rule reads is written down in `risk.rulebook`.
+price or unreconciled ledger traps it, and one that exchanges holdings by `RULES_FOR_EXCHANGES`.
+What each rule reads is written down in `risk.rulebook`.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
 
+from risk.allocation_rules import (
+    exchange_cost,
+    exchange_form,
+    exchange_funds,
+    exchange_limit,
+    exchange_size,
+    exchange_target,
+)
 from risk.case import Case
 from risk.form_rules import (
     allowed_symbol,
@@ -142,6 +151,33 @@ RULES_FOR_REDUCTIONS: tuple[Rule, ...] = (
     never_flips,
     protection_trigger,
 )
+RULES_FOR_EXCHANGES: tuple[Rule, ...] = (
+    instrument,
+    allowed_symbol,
+    trading_state,
+    daily_loss_limit,
+    weekly_loss_limit,
+    monthly_loss_limit,
+    day_drawdown_limit,
+    drawdown_limit,
+    reconciled,
+    fresh_price,
+    conversion_rate,
+    fresh_book,
+    spread,
+    depth,
+    order_prices,
+    wished_quantity,
+    exchange_form,
+    exchange_funds,
+    exchange_target,
+    exchange_size,
+    exchange_limit,
+    exchange_cost,
+    minimum_order,
+)
+"""For what moves holdings and bags: no rule on positions or on signals is asked. A halt stops it,
+and so does a loss of the trading book that ought to have led to one, or that nobody can tell."""
 RULES_FOR_DESKS: tuple[Rule, ...] = (
     trading_state,
     daily_loss_limit,
@@ -170,4 +206,6 @@ def in_force(off: frozenset[str]) -> tuple[Rule, ...]:
     return tuple(rule for rule in RULES_FOR_ENTRIES if rule.__name__ not in off)
 
 
-RULES: tuple[Rule, ...] = tuple(dict.fromkeys(RULES_FOR_ENTRIES + RULES_FOR_REDUCTIONS))
+RULES: tuple[Rule, ...] = tuple(
+    dict.fromkeys(RULES_FOR_ENTRIES + RULES_FOR_REDUCTIONS + RULES_FOR_EXCHANGES)
+)

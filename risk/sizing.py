@@ -21,8 +21,8 @@ def sized(case: Case, made: tuple[Scale, ...] | None = None) -> Quantity:
     wish = case.intent.quantity
     if wish is not None and not wish.is_finite():
         return _NOTHING
-    if case.intent.reduces:
-        everything = -case.account.held(case.intent.symbol)
+    if not case.is_entry:
+        everything = -case.account.held(case.intent.symbol) if case.intent.reduces else _NOTHING
         return case.market.instrument.quantity(everything if wish is None else wish)
     affordable = affordable_quantity(case, scales(case) if made is None else made)
     if wish is None or abs(wish) > affordable:

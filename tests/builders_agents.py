@@ -25,6 +25,7 @@ COUNCIL = CouncilSettings.model_validate(
         "quorum": 4,
         "majority": 4,
         "reward": 1.5,
+        "falsified_from": 0.5,
         "exits": {
             "trending_bull": {"stop_atr": 2.0, "stop_scale": 1.2, "target_scale": 2.0},
             "trending_bear": {"stop_atr": 2.0, "stop_scale": 1.2, "target_scale": 2.0},

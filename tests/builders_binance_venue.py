@@ -136,6 +136,10 @@ class BinanceArena:
     async def __aexit__(self, *_):
         await self._stack.aclose()
 
+    async def levy(self, amount):
+        """Have so much funding paid."""
+        self._site.account.fund(BTC, amount)
+
     async def move(self, prices, *, volume="1000"):
         """A tenth of the volume reaches our orders, as in the other arenas."""
         quantity = str(Decimal(volume) / 10)

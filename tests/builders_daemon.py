@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from data.postgres.embedded import database
 from data.postgres.pool import connect
+from execution.charge import Charge
 from execution.difference import Reconciliation
 from execution.fill import Fill
 from execution.ledger import Ledger
@@ -91,6 +92,19 @@ EAGER = """
     confidence = 0.9
 """
 
+# Positions are looked after so eagerly that most have their stop moved, or end by target or age.
+CARE = """
+    [protection]
+    take_profit = true
+    break_even_from = 0.0004
+    break_even_buffer = 0.0001
+    trail_from = 0.0003
+    trail_distance = 0.0006
+    min_move = 0.00005
+    move_every = "PT1M"
+    max_age = "PT5M"
+"""
+
 _MAIN = "from sextant.cli import main; main()"
 
 # Runs the command line and ends itself without a word at the event loop's n-th callback.
@@ -109,42 +123,50 @@ _DIES_AFTER = """
 """
 
 # The same at the n-th call of a method, before or after it has done its work, by any signal. Where
-# it can wait it does, until the signal has had its effect.
+# it can wait it does, until the signal has had its effect. Of several, each counts from the one
+# before.
 _SIGNALLED_AT = """
     import asyncio, functools, importlib, inspect, os, sys
-    place, nth, when, sign = (sys.argv.pop(1) for _ in range(4))
-    module, _, name = place.rpartition(":")
-    owner, _, name = name.rpartition(".")
-    target = importlib.import_module(module)
-    for part in filter(None, owner.split(".")):
-        target = getattr(target, part)
-    work, left = getattr(target, name), int(nth)
-    def is_due():
-        global left
-        left -= 1
-        return not left
-    async def signalled():
-        os.kill(os.getpid(), int(sign))
-        await asyncio.sleep(0.2)
-    @functools.wraps(work)
-    async def marked(*args, **named):
-        due = is_due()
-        if due and when == "before":
-            await signalled()
-        result = await work(*args, **named)
-        if due and when == "after":
-            await signalled()
-        return result
-    @functools.wraps(work)
-    def marked_at_once(*args, **named):
-        due = is_due()
-        if due and when == "before":
+    due = 0
+    def arm(number, place, nth, when, sign):
+        module, _, name = place.rpartition(":")
+        owner, _, name = name.rpartition(".")
+        target = importlib.import_module(module)
+        for part in filter(None, owner.split(".")):
+            target = getattr(target, part)
+        work, left = getattr(target, name), int(nth)
+        def is_due():
+            global due
+            nonlocal left
+            if due != number:
+                return False
+            left -= 1
+            due += not left
+            return not left
+        async def signalled():
             os.kill(os.getpid(), int(sign))
-        result = work(*args, **named)
-        if due and when == "after":
-            os.kill(os.getpid(), int(sign))
-        return result
-    setattr(target, name, marked if inspect.iscoroutinefunction(work) else marked_at_once)
+            await asyncio.sleep(0.2)
+        @functools.wraps(work)
+        async def marked(*args, **named):
+            now = is_due()
+            if now and when == "before":
+                await signalled()
+            result = await work(*args, **named)
+            if now and when == "after":
+                await signalled()
+            return result
+        @functools.wraps(work)
+        def marked_at_once(*args, **named):
+            now = is_due()
+            if now and when == "before":
+                os.kill(os.getpid(), int(sign))
+            result = work(*args, **named)
+            if now and when == "after":
+                os.kill(os.getpid(), int(sign))
+            return result
+        setattr(target, name, marked if inspect.iscoroutinefunction(work) else marked_at_once)
+    for number in range(int(sys.argv.pop(1))):
+        arm(number, *(sys.argv.pop(1) for _ in range(4)))
     from sextant.cli import main
     main()
 """
@@ -207,8 +229,18 @@ class Rehearsal:
         bars: int | None = None,
     ) -> Ended:
         """A daemon that is sent `sign` before or after the n-th call of `module:Class.method`."""
-        how = (place, str(nth), when, str(int(sign)))
-        return _ended(self._spawn(_SIGNALLED_AT, *how, bars=bars))
+        return self.signalled_in_turn((place, nth, when, sign), bars=bars)
+
+    def signalled_in_turn(
+        self, *times: tuple[str, int, str, int], bars: int | None = None
+    ) -> Ended:
+        """The same several times; each place's calls count from the signal before."""
+        how = [
+            word
+            for place, nth, when, sign in times
+            for word in (place, str(nth), when, str(int(sign)))
+        ]
+        return _ended(self._spawn(_SIGNALLED_AT, str(len(times)), *how, bars=bars))
 
     def _spawn(
         self,
@@ -280,7 +312,7 @@ class Left:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger that the fills in our journal make."""
+        """The ledger that the fills and charges in our journal make."""
         account = self.settings.account
         ledger = Ledger(account.currency, account.balances, self.settings.instruments)
         for fact in self.facts:
@@ -288,6 +320,8 @@ class Left:
                 ledger.mark(fact.bar.symbol, fact.bar.close, fact.bar.closed_at)
             elif isinstance(fact, Fill):
                 ledger.book(fact)
+            elif isinstance(fact, Charge):
+                ledger.charge(fact)
         return ledger
 
     @cached_property
@@ -296,7 +330,10 @@ class Left:
         books = VenueBooks(self.settings.account.balances)
         state = VenueState("paper", latency=timedelta(0), books=books)
         for fact in self.venue_facts:
-            state.apply(fact)
+            if isinstance(fact, Charge):
+                books.charge(fact)
+            else:
+                state.apply(fact)
         return state
 
 
@@ -370,6 +407,13 @@ def every_fill_is_booked_once(left: Left) -> Iterator[str]:
     yield from (f"twice: {fill}" for fill, n in (ours + theirs).items() if n > 2)
 
 
+def every_charge_is_booked_once(left: Left) -> Iterator[str]:
+    ours = Counter(left.of(Charge))
+    theirs = Counter(fact for fact in left.venue_facts if isinstance(fact, Charge))
+    yield from (f"differs: {charge}" for charge in (ours - theirs) + (theirs - ours))
+    yield from (f"twice: {charge}" for charge, n in (ours + theirs).items() if n > 2)
+
+
 def balances_agree(left: Left) -> Iterator[str]:
     """To the last digit."""
     ours, theirs = left.ledger.balances, left.books.books.balances
@@ -379,7 +423,7 @@ def balances_agree(left: Left) -> Iterator[str]:
 
 
 def cash_positions_and_fees_add_up(left: Left) -> Iterator[str]:
-    """cash + cost of positions == opening balance + realised - fees, for every currency."""
+    """cash + cost of positions == opening balance + realised - fees - charges, by currency."""
     ledger, opening = left.ledger, left.settings.account.balances
     cost: defaultdict[str, Decimal] = defaultdict(Decimal)
     for symbol in left.settings.instruments:
@@ -387,7 +431,8 @@ def cash_positions_and_fees_add_up(left: Left) -> Iterator[str]:
     for asset in ledger.cash.keys() | opening.keys():
         has = ledger.cash.get(asset, Decimal(0)) + cost[asset]
         due = opening.get(asset, Decimal(0)) + ledger.realised.get(asset, Decimal(0))
-        if has != due - ledger.fees.get(asset, Decimal(0)):
+        costs = ledger.fees.get(asset, Decimal(0)) + ledger.charges.get(asset, Decimal(0))
+        if has != due - costs:
             yield f"{asset}: {has}, not {due}"
 
 
@@ -502,6 +547,7 @@ CHECKS = (
     time_goes_forward,
     every_order_is_written_first_and_sent_once,
     every_fill_is_booked_once,
+    every_charge_is_booked_once,
     balances_agree,
     cash_positions_and_fees_add_up,
     every_position_has_its_stop,

@@ -46,7 +46,7 @@ def an_entry(name, quantity="1", *, stop="90", symbol=BTC, limit=None, decided_a
     )
 
 
-def an_exit(name, quantity="-1", *, symbol=BTC, trigger=None, decided_at=NOON):
+def an_exit(name, quantity="-1", *, symbol=BTC, trigger=None, limit=None, decided_at=NOON):
     """An approved reduction by its short name: at market, or a stop order with `trigger`."""
     return sealed(
         OrderIntent(
@@ -59,6 +59,7 @@ def an_exit(name, quantity="-1", *, symbol=BTC, trigger=None, decided_at=NOON):
             confidence=0.7,
             quantity=Decimal(quantity),
             trigger=price(trigger),
+            limit=price(limit),
             reduce_only=True,
         )
     )

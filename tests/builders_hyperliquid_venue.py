@@ -132,6 +132,11 @@ class HyperliquidArena:
     async def __aexit__(self, *_):
         await self._stack.aclose()
 
+    async def levy(self, amount):
+        """Have so much funding paid; a coin has one payment at a time."""
+        self._site.server.account.fund("BTC", amount)
+        await asyncio.sleep(0.002)  # noqa: TID251 - the venue's times are milliseconds
+
     async def move(self, prices, *, volume="1000"):
         """A tenth of the volume reaches our orders, as in the other arenas."""
         for price in prices.split():
@@ -161,6 +166,12 @@ class _Tethered:
 
     async def fills(self, *, after=0):
         return [_said(fill) for fill in await self._venue.fills(after=after)]
+
+    async def charges(self, *, since=None):
+        return [
+            replace(charge, asset="USDT", symbol=TETHERED)
+            for charge in await self._venue.charges(since=since)
+        ]
 
     async def balances(self):
         held = await self._venue.balances()

@@ -114,6 +114,12 @@ class KrakenArena:
     async def __aexit__(self, *_):
         await self._stack.aclose()
 
+    async def levy(self, amount):
+        """Have a rollover of so much paid for the position that the first trade opened."""
+        exchange = self._site.control.exchange
+        fill = next(iter(exchange.trades.values())).fill
+        exchange.wallet._enter("rollover", fill.fill_id, "USDT", Decimal(0), amount, exchange.now)
+
     async def move(self, prices, *, volume="1000"):
         """A tenth of the volume reaches our orders, as in the other arenas."""
         quantity = str(Decimal(volume) / 10)

@@ -21,6 +21,7 @@ from data.instrument import Price, Symbol
 from sextant.rehearsal.faults import NO_FAULTS, Faults
 from sextant.rehearsal.listing import Fees
 from sextant.rehearsal.rates import Tier
+from sextant.rehearsal.record import AccountRecord
 from sextant.rehearsal.server import Control, RehearsalServer, Terms
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -59,6 +60,7 @@ async def rehearsal_exchange(
     prices=PRICES,
     tape=(),
     tick: timedelta = timedelta(milliseconds=50),
+    record: AccountRecord | None = None,
 ):
     """An exchange on a free port of loopback; rate limits are out of the way unless asked for."""
     terms = Terms(
@@ -69,7 +71,9 @@ async def rehearsal_exchange(
         seed=seed,
         tick=tick,
     )
-    server = RehearsalServer(terms, prices=prices, clock=clock or SystemClock(), tape=iter(tape))
+    server = RehearsalServer(
+        terms, prices=prices, clock=clock or SystemClock(), tape=iter(tape), record=record
+    )
     async with server.serving() as control:
         yield Rehearsal(
             urls=server.urls,

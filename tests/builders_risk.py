@@ -116,6 +116,12 @@ SECTION: dict[str, Any] = {
         {"losses": 5, "cool_down": "PT1H", "size": "0.5", "min_confidence": 0.8, "max_leverage": 5},
     ],
     "regimes": REGIMES,
+    "allocation": {
+        "targets": {"BTC": "0.5", "XRP": "0.25", "USDT": "0.25"},
+        "max_order": "1000",
+        "max_slippage": "0.005",
+        "max_cost": "0.0075",
+    },
 }
 
 

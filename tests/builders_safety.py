@@ -18,17 +18,23 @@ KEEPERS = (
     "data.market_watch",
     "data.quality",
     "data.snapshot",
+    "execution.care",
     "execution.engine",
+    "execution.kill_switch",
     "execution.ledger",
     "execution.protection",
     "execution.reconcile",
+    "execution.tightening",
     "execution.venues.paper",
+    "risk.allocation_rules",
     "risk.approval",
     "risk.breaker",
     "risk.breaker_orders",
     "risk.case",
     "risk.form_rules",
+    "risk.latch",
     "risk.loss_rules",
+    "risk.mark_watch",
     "risk.market_rules",
     "risk.rules",
     "risk.signal_rules",
@@ -38,6 +44,7 @@ KEEPERS = (
     "sextant.alerts",
     "sextant.book",
     "sextant.desk",
+    "sextant.operator",
     "sextant.recovery",
     "sextant.referrals",
     "sextant.session",
@@ -50,6 +57,29 @@ ONLY_LIVE = {
     "data.market_watch.MarketWatch.missing_trades": "a made-up market has no trades",
 }
 """What only a live feed calls: test_live_daemon.py."""
+ONLY_FLATTENED = dict.fromkeys(
+    (
+        "execution.kill_switch.KillSwitch.ask",
+        "execution.kill_switch.KillSwitch.in_the_way",
+        "execution.kill_switch.KillSwitch.resting",
+        "execution.kill_switch.closing",
+        "execution.kill_switch.doubts",
+        "execution.kill_switch.still_open",
+        "execution.kill_switch.within",
+        "risk.breaker_orders.breaker_intents",
+        "risk.latch.Latch.is_done",
+        "risk.latch.looked_at",
+        "risk.latch.thrown",
+        "sextant.book.Book.desk_states",
+        "sextant.book.Book.lift",
+        "sextant.book.Book.unfinished",
+        "sextant.operator.halts_of",
+        "sextant.operator.obey",
+        "sextant.operator.require_liftable",
+    ),
+    "nobody throws the kill switch here: test_kill_switch_daemon.py",
+)
+"""What only a person's flatten and resume call."""
 
 
 @contextlib.contextmanager

@@ -74,14 +74,24 @@ def an_order(name, quantity, *, symbol=BTC, trigger=None, limit=None, stop=None,
     )
 
 
-def approved(name, quantity, *, symbol=BTC, trigger=None, limit=None, stop=None, reduce_only=False):
+def approved(
+    name,
+    quantity,
+    *,
+    symbol=BTC,
+    trigger=None,
+    limit=None,
+    stop=None,
+    reduce_only=False,
+    replaces=None,
+):
     """What `judge` would hand out for an order of that name; `quantity` is signed."""
     signed = Decimal(quantity)
     intent = OrderIntent(
         intent_id=an_id(name),
         strategy_id="test",
         symbol=symbol,
-        purpose=Purpose.EXIT if reduce_only else Purpose.ENTRY,
+        purpose=_purpose(reduce_only, replaces),
         direction=Direction.LONG if signed > 0 else Direction.SHORT,
         decided_at=NOON,
         confidence=0.7,
@@ -90,6 +100,7 @@ def approved(name, quantity, *, symbol=BTC, trigger=None, limit=None, stop=None,
         trigger=price(trigger),
         limit=price(limit),
         reduce_only=reduce_only,
+        replaces=an_id(replaces) if replaces is not None else None,
     )
     return ApprovedOrder(
         intent=intent,
@@ -100,6 +111,12 @@ def approved(name, quantity, *, symbol=BTC, trigger=None, limit=None, stop=None,
         shadowed=(),
         seal=_SEAL,
     )
+
+
+def _purpose(reduce_only, replaces):
+    if replaces is not None:
+        return Purpose.PROTECTION
+    return Purpose.EXIT if reduce_only else Purpose.ENTRY
 
 
 def a_bar(prices, *, number=0, symbol=BTC, volume="1000", timeframe=Timeframe.M1):

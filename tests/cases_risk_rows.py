@@ -21,6 +21,7 @@ from risk.breaker import (
     trading_at,
 )
 from risk.breaker_orders import breaker_intents
+from risk.intent import Purpose
 from risk.limits import RiskLimits
 from risk.market import Overlay
 from risk.rulebook import BOOK, RuleInfo, Unreadable
@@ -39,6 +40,7 @@ from tests.builders_risk import (
     an_entry,
     limits_with,
 )
+from tests.cases_risk_exchange import HOLDINGS, an_exchange
 
 NO_NUMBER = (Decimal("NaN"), Decimal("Infinity"), Decimal("-Infinity"))
 NO_FLOAT = (math.nan, math.inf, -math.inf)
@@ -47,7 +49,12 @@ OFF = {"min_stop_atr": 0.0, "max_spread_bps": 0.0, "spike_ratio": 0.0}
 ON = SECTION | FULL_CHANGES | {"refer_above": "0.5"}
 
 SPOILT = {
+    "account.cash": NO_NUMBER,
     "account.equity": (None, *NO_NUMBER),
+    "account.holdings": (
+        (),
+        tuple(replace(holding, quantity=Decimal("NaN"), value=None) for holding in HOLDINGS),
+    ),
     "account.reconciled": (False,),
     "intent.alpha": NO_FLOAT,
     "intent.confidence": NO_FLOAT,
@@ -91,21 +98,23 @@ def with_its_limits_only(info: RuleInfo) -> RiskLimits:
     return RiskLimits.model_validate(SECTION | OFF | {key: ON[key] for key in info.limits})
 
 
-def in_order():
-    """Everything known, and an entry that every rule passes."""
+def in_order(row=None, name=""):
+    """Everything known, and an entry, or an exchange for such a `row`, that every rule passes."""
+    is_entry = row is None or row.entries or row.reductions
+    purpose = Purpose.HODL if name == "account.cash" else Purpose.ALLOCATION
     return {
-        "intent": an_entry(target="110"),
-        "account": an_account("1000"),
+        "intent": an_entry(target="110") if is_entry else an_exchange(purpose=purpose),
+        "account": an_account("1000", holdings=HOLDINGS),
         "market": a_full_market(),
         "state": a_state(),
     }
 
 
-def spoilt(name):
+def spoilt(name, row=None):
     """The same with one input unreadable, in each of its ways."""
     owner, _, attribute = name.partition(".")
     for value in SPOILT[name]:
-        parts = in_order()
+        parts = in_order(row, name)
         yield parts | {owner: replace(parts[owner], **{attribute: value})}
 
 
@@ -123,8 +132,8 @@ def is_refused(name, parts, limits):
 
 def rejects(info, name):
     limits = with_its_limits_only(info)
-    assert isinstance(judged(in_order(), limits), ApprovedOrder)
-    assert all(is_refused(name, parts, limits) for parts in spoilt(name))
+    assert isinstance(judged(in_order(info, name), limits), ApprovedOrder)
+    assert all(is_refused(name, parts, limits) for parts in spoilt(name, info))
 
 
 def rejects_if_on(info, name):
@@ -142,9 +151,9 @@ def neutral(info, name):
         blind = (next_state(a_state(), seen(move=value), limits) for value in SPOILT[name])
         assert all(state == a_state() for state in blind)
         return
-    usual = judged(in_order(), limits)
+    usual = judged(in_order(info, name), limits)
     assert isinstance(usual, ApprovedOrder)
-    assert all(judged(parts, limits).quantity == usual.quantity for parts in spoilt(name))
+    assert all(judged(parts, limits).quantity == usual.quantity for parts in spoilt(name, info))
 
 
 def neutral_if_missing(info, name):

@@ -26,7 +26,7 @@ from execution.order import Order, OrderStatus
 from execution.paper_terms import PaperTerms, stop_is_reached
 from execution.venue import OrderChanged
 from execution.venue_books import VenueBooks
-from execution.venues.binance_rows import milliseconds
+from execution.venues.binance_rows import charge_of_row, milliseconds
 from risk.intent import Purpose
 from sextant.rehearsal.faults import UNPROCESSED, Accident, Faults, Mischief, Shuffle
 from tests.builders_venue import BTC
@@ -62,6 +62,7 @@ _PARAMETERS = {
     "GET commissionRate": "symbol",
     "GET account": "",
     "GET userTrades": "symbol orderId startTime endTime fromId limit",
+    "GET income": "symbol incomeType startTime endTime page limit",
     "GET order": "symbol orderId origClientOrderId",
     "GET openOrders": "symbol",
     "GET algoOrder": "algoId clientAlgoId",
@@ -136,6 +137,7 @@ class BinanceAccount:
         self.plain: dict[int, Plain] = {}
         self.waiting: dict[int, Waiting] = {}
         self.trades: list[dict[str, Any]] = []
+        self.incomes: list[dict[str, Any]] = []
         self.restrictions: dict[str, Any] = {"enableWithdrawals": False, "enableFutures": True}
         self.is_hedged = False
         self.settings = {market: ["CROSSED", 20] for market in self.symbols}
@@ -206,6 +208,16 @@ class BinanceAccount:
         for waiting in tuple(self.waiting.values()):
             if waiting.form["symbol"] == market and self._is_set_off(waiting):
                 self._trigger(waiting)
+
+    def fund(self, symbol: Symbol, amount: Decimal) -> None:
+        """Have funding paid for a position; below zero it is received."""
+        row = {
+            "symbol": symbol.replace("/", ""), "incomeType": "FUNDING_FEE", "income": str(-amount),
+            "asset": "USDT", "info": "FUNDING_FEE", "time": self.now_ms,
+            "tranId": next(self._numbers), "tradeId": "",
+        }  # fmt: skip
+        self.incomes.append(row)
+        self.books.charge(charge_of_row(row, symbol))
 
     def pass_time(self) -> None:
         for market, at in tuple(self.countdowns.items()):
@@ -430,6 +442,8 @@ class BinanceAccount:
                 return self._account()
             case "GET userTrades":
                 return self._user_trades(form)
+            case "GET income":
+                return self._income(form)
             case "GET openOrders":
                 return [self._row(placed) for placed in self._open()]
             case "GET openAlgoOrders":
@@ -498,6 +512,13 @@ class BinanceAccount:
             assert 0 <= until - since <= 7 * 24 * 3_600_000
             rows = [row for row in rows if since <= row["time"] <= until]
         return rows[: int(form["limit"])]
+
+    def _income(self, form: dict[str, str]) -> list[dict[str, Any]]:
+        assert form["incomeType"] == "FUNDING_FEE"
+        since, until, size = (int(form[name]) for name in ("startTime", "endTime", "limit"))
+        assert 0 <= until - since <= 7 * 24 * 3_600_000
+        rows = [row for row in self.incomes if since <= row["time"] <= until]
+        return rows[(int(form["page"]) - 1) * size :][:size]
 
     def _account(self) -> dict[str, Any]:
         """Cash is what was paid and received; what a position has cost is still in the wallet."""

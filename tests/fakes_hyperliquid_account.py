@@ -18,6 +18,7 @@ from execution.order import Order, OrderStatus
 from execution.paper_terms import PaperTerms
 from execution.venue import OrderChanged
 from execution.venue_books import VenueBooks
+from execution.venues.hyperliquid_wire import charge_of_row
 from risk.intent import Purpose
 
 DEEP = Quantity(Decimal(1_000_000))
@@ -133,6 +134,7 @@ class HyperliquidAccount:
     tell: Callable[[str, dict[str, Any]], None]
     orders: dict[int, Kept] = field(default_factory=dict)
     fills: list[dict[str, Any]] = field(default_factory=list)
+    funding: list[dict[str, Any]] = field(default_factory=list)
     last: dict[str, Decimal] = field(default_factory=dict)
     cancels_all_at: int | None = None
     fills_name_orders: bool = False
@@ -203,6 +205,13 @@ class HyperliquidAccount:
         """Let others trade."""
         self.last[coin] = price
         self._match(coin, Quantity(quantity))
+
+    def fund(self, coin: str, amount: Decimal) -> None:
+        """Have funding paid for a position; below zero it is received."""
+        delta = {"coin": coin, "fundingRate": "0.0001", "szi": "1", "type": "funding"}
+        row = {"delta": delta | {"usdc": str(-amount)}, "hash": "0x0", "time": self.now_ms}
+        self.funding.append(row)
+        self.books.charge(charge_of_row(row, symbol_of(coin)))
 
     def positions(self) -> dict[str, Decimal]:
         balances = self.books.balances

@@ -295,6 +295,7 @@ class HyperliquidVenueServer(LoopbackServer):
             "orderStatus": self._order_status,
             "frontendOpenOrders": lambda _: [order.whole() for order in self.account.open],
             "userFillsByTime": self._fills_by_time,
+            "userFunding": self._funding,
             "clearinghouseState": lambda _: self._state(),
             "userAbstraction": lambda _: self.abstraction,
             "userRateLimit": lambda _: {
@@ -303,13 +304,16 @@ class HyperliquidVenueServer(LoopbackServer):
                 "nRequestsCap": self.most_actions,
             },
             "userFees": lambda _: {"userCrossRate": "0.00045", "userAddRate": "0.00015"},
-            "userFunding": lambda _: [],
         }
         kind = query["type"]
         if kind in of_account and query["user"] != self.master:
             self.wrongs.append(query)
         self.info_weight += 2 if kind in ("orderStatus", "clearinghouseState", "allMids") else 20
         return (answers | of_account)[kind](query)
+
+    def _funding(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = [row for row in self.account.funding if row["time"] >= query["startTime"]]
+        return rows[:500]
 
     def _middles(self) -> dict[str, str]:
         return {coin: str(price) for coin, price in self.account.last.items()} | self.old_middles

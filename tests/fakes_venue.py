@@ -62,6 +62,10 @@ class FlakyVenue:
         self._refuse_to_tell()
         return await self._venue.fills(after=after)
 
+    async def charges(self, *, since=None):
+        self._refuse_to_tell()
+        return await self._venue.charges(since=since)
+
     async def balances(self):
         self._refuse_to_tell()
         return await self._venue.balances()
@@ -89,3 +93,36 @@ class FlakyVenue:
     def _refuse_to_tell(self):
         if self._mishap("unavailable"):
             raise VenueUnavailable("the line is down")
+
+
+class ReservingVenue:
+    """`venue`, which refuses to sell what a stop may sell, as a spot exchange does; and, whatever
+    stands there, the first `refusals` exits, with the first `lost` of the others left unanswered.
+    """
+
+    def __init__(self, venue, *, reserves=False, refusals=0, lost=0):
+        self._venue = venue
+        self._reserves = reserves
+        self._refusals = refusals
+        self._lost = lost
+        self.exits = []  # what was asked for, taken or not
+
+    def __getattr__(self, name):
+        return getattr(self._venue, name)
+
+    async def submit(self, order):
+        if order.intent.reduce_only and order.intent.trigger is None:
+            self.exits.append(order.intent.intent_id)
+            await self._refuse(order.intent.symbol)
+        await self._venue.submit(order)
+
+    async def _refuse(self, symbol):
+        if self._refusals:
+            self._refusals -= 1
+            raise OrderRefused("not today")
+        stops = [o for o in await self._venue.open_orders() if o.trigger and o.symbol == symbol]
+        if self._reserves and stops:
+            raise OrderRefused("insufficient funds")
+        if self._lost:
+            self._lost -= 1
+            raise OutcomeUnknown("no answer; it never got there")

@@ -1,6 +1,6 @@
 """The council: analysts report, six seats vote, and code turns their consensus into an intent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
 from typing import Annotated, Literal, NamedTuple, Protocol
@@ -14,6 +14,7 @@ from agents.council.consensus import Consensus, count
 from agents.panel import Ballots
 from agents.report import Report, TechnicalReport
 from agents.strategy import Deliberation, Requirements
+from agents.vote import Ballot, Vote
 from data import overlay
 from data.bar import Timeframe
 from data.indicators import STANDARD
@@ -53,6 +54,8 @@ class CouncilSettings(BaseModel):
     """Seats of the full roster that must agree."""
     reward: ExactMultiple
     """Distance of the target in stop distances, before the regime scales it."""
+    falsified_from: Annotated[Decimal, Field(gt=0, le=1)]
+    """Share of the stop distance; what would falsify an entry nearer by is noise; at 1, all is."""
     exits: Mapping[Regime, ExitScale]
     """By regime, all of them."""
 
@@ -66,10 +69,11 @@ class CouncilSettings(BaseModel):
 
 
 class Exits(NamedTuple):
-    """Stop and target of one entry, on the instrument's grid."""
+    """Where one entry gets out, on the instrument's grid."""
 
     stop: Price
     target: Price
+    falsified_at: Price | None
 
 
 class Panel(Protocol):
@@ -128,7 +132,7 @@ class Council:
         consensus = count(
             asked.ballots, quorum=self._settings.quorum, majority=self._settings.majority
         )
-        intent, rationale = self._wish(snapshot, consensus, trend, regime.regime)
+        intent, rationale = self._wish(snapshot, asked.ballots, consensus, trend, regime.regime)
         return Deliberation(
             reports=reports,
             ballots=asked.ballots,
@@ -140,7 +144,12 @@ class Council:
         )
 
     def _wish(
-        self, snapshot: Snapshot, consensus: Consensus, trend: TechnicalReport, regime: Regime
+        self,
+        snapshot: Snapshot,
+        ballots: Sequence[Ballot],
+        consensus: Consensus,
+        trend: TechnicalReport,
+        regime: Regime,
     ) -> tuple[OrderIntent | None, str]:
         """What the consensus means for what is held, and why."""
         direction = consensus.direction
@@ -156,10 +165,15 @@ class Council:
             return intent, f"{consensus.reason}: close {held}"
         if direction is Direction.CLOSE:
             return None, f"{consensus.reason}: nothing is held"
-        return self._entry(snapshot, consensus, trend, regime)
+        return self._entry(snapshot, ballots, consensus, trend, regime)
 
     def _entry(
-        self, snapshot: Snapshot, consensus: Consensus, trend: TechnicalReport, regime: Regime
+        self,
+        snapshot: Snapshot,
+        ballots: Sequence[Ballot],
+        consensus: Consensus,
+        trend: TechnicalReport,
+        regime: Regime,
     ) -> tuple[OrderIntent | None, str]:
         obstacle = no_entry(snapshot, consensus.direction, trend, regime)
         if obstacle is not None:
@@ -174,6 +188,8 @@ class Council:
             confidence=consensus.confidence,
             stop=exits.stop,
             target=exits.target,
+            thesis=thesis(ballots, consensus.direction),
+            falsified_at=exits.falsified_at,
         )
         return intent, f"{consensus.reason}: enter with the trend"
 
@@ -200,7 +216,7 @@ def no_entry(
 def exit_prices(
     snapshot: Snapshot, direction: Direction, regime: Regime, settings: CouncilSettings
 ) -> Exits | None:
-    """Stop and target of an entry at the bar's close, by ATR and regime.
+    """Where an entry at the bar's close gets out: stop and target by ATR and regime.
 
     The stop lies ATR x `stop_atr` x `stop_scale` away, the target `reward` x `target_scale` times
     as far on the other side; both are rounded nearer to the market. None where ATR is not known,
@@ -216,4 +232,27 @@ def exit_prices(
     reward = (close - stop) * settings.reward * scale.target_scale
     target = instrument.price(close + reward, Toward.LOWER if long else Toward.HIGHER)
     low, high = (stop, target) if long else (target, stop)
-    return Exits(stop, target) if 0 < low < close < high else None
+    if not 0 < low < close < high:
+        return None
+    return Exits(stop, target, falsified_at(snapshot, stop, settings))
+
+
+def falsified_at(snapshot: Snapshot, stop: Price, settings: CouncilSettings) -> Price | None:
+    """Where an entry at the bar's close turns out wrong: back at the slow average, EMA 50.
+
+    The technical trend, with which the council enters, is that of the fast average over it. None
+    where it is not known, beyond the stop, which comes first, or nearer than `falsified_from`.
+    """
+    close, average = snapshot.bar.close, snapshot.primary.indicators["ema_50"]
+    if not isfinite(average):
+        return None
+    price = snapshot.instrument.stop_price(average, Side.BUY if stop < close else Side.SELL)
+    share = (close - price) / (close - stop)
+    return price if settings.falsified_from <= share < 1 else None
+
+
+def thesis(ballots: Sequence[Ballot], direction: Direction) -> str:
+    """Why the surest seat is for `direction`; of several as sure, the first."""
+    votes = [b for b in ballots if isinstance(b, Vote) and b.direction is direction]
+    surest = max(votes, key=lambda vote: vote.confidence)
+    return f"{surest.voter}: {surest.rationale}"

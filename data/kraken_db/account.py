@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import ccxt.pro  # type: ignore[import-untyped]
 
@@ -13,9 +13,39 @@ from data.instrument import Notional, Price, Quantity, Side
 from data.kraken_db.window import EPOCH, RIGHTS, Window
 from data.own_trade import LedgerEntry, OwnTrade
 
+Ask: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[Any]]
+"""A private method of Kraken's and its form; the result. Raises Transient: ask again."""
+
 
 class KrakenAccount:
-    """The private histories of one account over REST.
+    """The private histories of one account.
+
+    Args:
+        ask: Signs. A key's requests are numbered, and refused out of turn: whoever trades with
+            the same key has to ask for this too.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def trades(self, window: Window) -> tuple[list[OwnTrade], int]:
+        result = await self._ask("TradesHistory", _form(window))
+        with reading("kraken TradesHistory"):
+            return [trade_of(*item) for item in result["trades"].items()], int(result["count"])
+
+    async def entries(self, window: Window) -> tuple[list[LedgerEntry], int]:
+        result = await self._ask("Ledgers", _form(window))
+        with reading("kraken Ledgers"):
+            return [entry_of(*item) for item in result["ledger"].items()], int(result["count"])
+
+
+def _form(window: Window) -> dict[str, str]:
+    since, until = (int((at - EPOCH).total_seconds()) for at in (window.since, window.until))
+    return {"start": str(since), "end": str(until), "ofs": str(window.kept or 0)}
+
+
+class KeyedClient:
+    """A client that only reads, for a command of its own.
 
     Args:
         key: Of the API, with its `secret`; neither is ever shown.
@@ -33,26 +63,20 @@ class KrakenAccount:
     ) -> None:
         self._exchange = _Kraken({**config(urls, timeout=timeout), "apiKey": key, "secret": secret})
 
-    async def trades(self, window: Window) -> tuple[list[OwnTrade], int]:
-        result = await self._ask(self._exchange.privatePostTradesHistory, window)
-        with reading("kraken TradesHistory"):
-            return [trade_of(*item) for item in result["trades"].items()], int(result["count"])
-
-    async def entries(self, window: Window) -> tuple[list[LedgerEntry], int]:
-        result = await self._ask(self._exchange.privatePostLedgers, window)
-        with reading("kraken Ledgers"):
-            return [entry_of(*item) for item in result["ledger"].items()], int(result["count"])
-
     async def close(self) -> None:
         await self._exchange.close()
 
-    async def _ask(self, call: Callable[..., Awaitable[Any]], window: Window) -> Any:
-        since, until = (int((at - EPOCH).total_seconds()) for at in (window.since, window.until))
-        query = {"start": since, "end": until, "ofs": window.kept or 0}
+    async def ask(self, method: str, form: Mapping[str, str]) -> Any:
+        """The result of a private question.
+
+        Raises:
+            SourceUnavailable: ask again.
+            SourceRefused: the key is wrong, or may not.
+        """
         try:
-            answer = await call(query)
+            answer = await getattr(self._exchange, f"privatePost{method}")(dict(form))
         except (ccxt.BaseError, OSError, TimeoutError) as error:
-            fault = fault_of(error, f"kraken {getattr(call, '__name__', 'history')}")
+            fault = fault_of(error, f"kraken {method}")
             if isinstance(fault, SourceRefused):
                 raise SourceRefused(f"{fault}; the key needs the rights: {RIGHTS}") from error
             raise fault from error

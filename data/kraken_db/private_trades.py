@@ -15,7 +15,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Annotated, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Generic, Protocol, TypeVar
 
 import typer
 from rich.console import Console
@@ -31,6 +31,9 @@ from data.postgres.account_history import PostgresAccountHistory
 from data.postgres.migrate import migrate
 from data.postgres.pool import Pool, connect
 from data.postgres.progress import PostgresProgress
+
+if TYPE_CHECKING:
+    from data.kraken_db.account import KeyedClient
 
 T = TypeVar("T")
 PAUSE: Final = timedelta(seconds=2)  # between pages: PARAMETERS.md 1.9
@@ -56,8 +59,6 @@ class Account(Protocol):
     async def entries(self, window: Window) -> tuple[list[LedgerEntry], int]:
         """A page of the ledger, in the same way."""
         ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +130,8 @@ async def read_account(
     )
 
 
-def open_account() -> Account:
-    """The account whose key stands in the environment.
+def open_client() -> "KeyedClient":
+    """A client with the key that stands in the environment.
 
     Raises:
         NoKey: it does not.
@@ -142,9 +143,9 @@ def open_account() -> Account:
             f"{missing} not set: make a key in Kraken's settings with the rights {RIGHTS}, "
             f"and set {_KEY} and {_SECRET} in the environment"
         )
-    from data.kraken_db.account import KrakenAccount  # ccxt takes a second to import
+    from data.kraken_db.account import KeyedClient  # ccxt takes a second to import
 
-    return KrakenAccount(key, secret)
+    return KeyedClient(key, secret)
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -163,22 +164,25 @@ def main(
 
 
 async def _collect(db_url: str, every: timedelta | None) -> None:
-    account, clock = open_account(), SystemClock()
+    from data.kraken_db.account import KrakenAccount
+
+    client, clock = open_client(), SystemClock()
+    account = KrakenAccount(client.ask)
     try:
         async with await connect(db_url) as pool:
             await migrate(pool)
             while True:
-                read = await _read(pool, account, clock)
+                read = await keep_account(pool, account, clock, exchange=Exchange.KRAKEN)
                 Console().print(f"own trades read: {read.trades}, ledger entries: {read.entries}")
                 if every is None:
                     return
                 await clock.sleep(every)
     finally:
-        await account.close()
+        await client.close()
 
 
-async def _read(pool: Pool, account: Account, clock: Clock) -> AccountRead:
-    exchange = Exchange.KRAKEN
+async def keep_account(pool: Pool, account: Account, clock: Clock, *, exchange: str) -> AccountRead:
+    """Bring what the database has of `account` up to date; errors are those of `read_history`."""
     return await read_account(
         account,
         PostgresAccountHistory(pool, exchange=exchange),

@@ -7,8 +7,8 @@ from typing import Final
 import aiohttp
 import ccxt  # type: ignore[import-untyped]
 
-from data.faults import Refused
-from execution.venue import VenueUnavailable
+from data.faults import Fault, Refused
+from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
 
 FAILURES: Final = (ccxt.BaseError, aiohttp.ClientError, OSError, TimeoutError)
 """What a request can come to, beside an answer."""
@@ -19,6 +19,24 @@ _UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError)
 
 class KeyRefused(Refused):
     """The venue does not let this key do what we need, or lets it do what it must not."""
+
+
+def placing_fault_unsaid(error: BaseException, text: str) -> Fault:
+    """What a failure means to an order that was being placed, where the exchange has said nothing.
+
+    What is not known to be harmless is not: then nobody knows.
+    """
+    match error:
+        case VenueUnavailable() | OrderRefused() | OutcomeUnknown() | KeyRefused():
+            return error
+        case ccxt.RateLimitExceeded() | ccxt.DDoSProtection():
+            return VenueUnavailable(text)
+        case ccxt.PermissionDenied():
+            return OrderRefused(text)
+        case _ if was_never_sent(error):
+            return VenueUnavailable(text)
+        case _:
+            return OutcomeUnknown(text)
 
 
 def was_never_sent(error: BaseException) -> bool:

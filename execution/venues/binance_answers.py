@@ -11,7 +11,7 @@ import ccxt  # type: ignore[import-untyped]
 
 from data.faults import Fault, Refused
 from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
-from execution.venues.answers import KeyRefused, in_short, was_never_sent
+from execution.venues.answers import KeyRefused, in_short, placing_fault_unsaid
 
 _PATIENCE: Final = timedelta(seconds=60)  # where Binance does not say how much
 _SERVER_FAILED: Final = 500
@@ -57,19 +57,9 @@ _NO_STREAM: Final = -1125
 def placing_fault(error: BaseException, asked: str) -> Fault:
     """What `error` means to an order that was being placed."""
     text = f"{asked}: {in_short(error)}"
-    match error:
-        case VenueUnavailable() | OrderRefused() | OutcomeUnknown() | KeyRefused():
-            return error
-        case Said():
-            return _placing_refusal(error, text)
-        case ccxt.RateLimitExceeded() | ccxt.DDoSProtection():
-            return VenueUnavailable(text)
-        case ccxt.PermissionDenied():
-            return OrderRefused(text)
-        case _ if was_never_sent(error):
-            return VenueUnavailable(text)
-        case _:
-            return OutcomeUnknown(text)
+    if isinstance(error, Said):
+        return _placing_refusal(error, text)
+    return placing_fault_unsaid(error, text)
 
 
 def asking_fault(error: BaseException, asked: str) -> Fault:

@@ -3,6 +3,7 @@
 Orders and questions go over REST alone; the socket only listens.
 """
 
+import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,8 +16,10 @@ from data.faults import Fault
 from data.feeds.binance_wire import instrument
 from data.feeds.ccxt_source import as_rows, at_milliseconds
 from data.instrument import Instrument, Symbol
+from execution.charge import Charge
 from execution.fill import Fill
 from execution.order import Order
+from execution.rounding import Rounding
 from execution.venue import (
     OrderChanged,
     OrderRefused,
@@ -39,6 +42,7 @@ from execution.venues.binance_names import Names
 from execution.venues.binance_orders import BinanceOrders
 from execution.venues.binance_rows import (
     Json,
+    charge_of_row,
     conditional_of_row,
     fill_of_row,
     holdings,
@@ -49,11 +53,12 @@ from execution.venues.binance_rows import (
 from execution.venues.binance_wire import Form, Terms, Ticket, ticket_of, wire_form
 from execution.venues.fee_tier import FeeTier
 
-_PAGE: Final = 1_000  # trades, the most in one answer
+_PAGE: Final = 1_000  # trades, or payments of funding, the most in one answer
 _SLACK: Final = timedelta(seconds=2)  # between Binance's clock and ours
 _LATE: Final = timedelta(minutes=10)  # a trade can be told so much after it was made
 _SETTLED: Final = timedelta(hours=1)  # what is older stays as it was told
 _FIRST_LOOK: Final = timedelta(days=1)
+_ROUNDED: Final = Rounding(amount=Decimal("1e-8"), entry_price=Decimal("1e-8"))
 _SHORTEST_ARMED: Final = timedelta(seconds=1)
 
 
@@ -224,7 +229,7 @@ class BinanceExchange:
     async def open_orders(self) -> Sequence[OrderChanged]:
         return await self._orders.all_open()
 
-    # Fills and balances
+    # Fills, charges and balances
 
     async def fills(self, *, after: int) -> Sequence[Fill]:
         at, count = self._settled if after >= self._settled[1] else (self._since, 0)
@@ -249,12 +254,30 @@ class BinanceExchange:
         self._heard_until = now
         return fills
 
+    async def charges(self, *, since: datetime | None) -> Sequence[Charge]:
+        """Payments of funding; Binance tells those of three months."""
+        await self._line.listings()
+        symbols = self._line.symbols
+        start = self._since if since is None else max(since, self._since)
+        charges: dict[str, Charge] = {}
+        for begin, end in windows(start, self._clock.now() + _LATE):
+            rows = await self._funding(begin, end)
+            with reading(f"{self.name} income"):
+                listed = [(row, row["symbol"]) for row in rows if row["symbol"] in symbols]
+                told = [charge_of_row(row, symbols[market]) for row, market in listed]
+            charges |= {charge.charge_id: charge for charge in told}
+        return sorted(charges.values(), key=lambda charge: charge.charged_at)
+
     async def balances(self) -> Mapping[str, Decimal]:
         """The wallet with the open positions in it, as if each had been bought and paid."""
         await self._line.listings()
         told = await self._line.ask("fapiPrivateV3GetAccount")
         with reading(f"{self.name} account"):
             return holdings(told, self._line.symbols)
+
+    def rounding(self, asset: str) -> Rounding:
+        """Eight places, and eight or more of average prices, by which it tells positions' costs."""
+        return _ROUNDED
 
     # The dead man's switch
 
@@ -368,6 +391,22 @@ class BinanceExchange:
                     page = await self._page(market, {"fromId": str(newest + 1)})
                     rows |= page
         return [rows[key] for key in sorted(rows, key=lambda key: (rows[key]["time"], key))]
+
+    async def _funding(self, begin: datetime, end: datetime) -> list[Json]:
+        """The rows of a span, page by page: what comes meanwhile is newer, and shifts none."""
+        query = {
+            "incomeType": "FUNDING_FEE",
+            "startTime": str(milliseconds(begin)),
+            "endTime": str(milliseconds(end)),
+            "limit": str(_PAGE),
+        }
+        rows: list[Json] = []
+        for number in itertools.count(1):
+            page = await self._line.rows("fapiPrivateGetIncome", query | {"page": str(number)})
+            rows += page
+            if len(page) < _PAGE:
+                break
+        return rows
 
     async def _page(self, market: str, query: Form) -> dict[tuple[str, int, int], Json]:
         query = {"symbol": market, "limit": str(_PAGE), **query}

@@ -26,6 +26,7 @@ _WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
         "fapiPrivateGetOpenOrders": 40.0,  # of all symbols
         "fapiPrivateGetOpenAlgoOrders": 40.0,
         "fapiPrivateGetUserTrades": 5.0,
+        "fapiPrivateGetIncome": 30.0,
         "fapiPrivateV3GetAccount": 5.0,
         "fapiPrivateGetPositionSideDual": 30.0,
         "fapiPrivateGetSymbolConfig": 5.0,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from data.feeds.ccxt_source import at_milliseconds
 from data.instrument import Price, Quantity, Side, Symbol, UnknownSymbol
+from execution.charge import Charge, ChargeKind
 from execution.fill import Fill, Liquidity
 from execution.order import OrderStatus
 from execution.venue import VenueOrder
@@ -186,6 +187,24 @@ def fill_of_update(said: Json, symbol: Symbol, *, client_order_id: str) -> Fill 
         fee_asset=said.get("N") or symbol.quote,
         liquidity=Liquidity.MAKER if said["m"] else Liquidity.TAKER,
         filled_at=at_milliseconds(said["T"]),
+    )
+
+
+def charge_of_row(row: Json, symbol: Symbol) -> Charge:
+    """A payment of funding as `income` tells it; Binance counts what we receive.
+
+    Its number is unique among payments of funding alone.
+
+    Raises:
+        LookupError, ArithmeticError, ValueError: it is none.
+    """
+    return Charge(
+        charge_id=f"{row['incomeType']}-{row['tranId']}-{row['symbol']}",
+        kind=ChargeKind.FUNDING,
+        asset=row["asset"],
+        amount=Decimal(row["income"]).copy_negate(),
+        symbol=symbol,
+        charged_at=at_milliseconds(row["time"]),
     )
 
 

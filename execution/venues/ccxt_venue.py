@@ -15,10 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data.clock import Clock
 from data.faults import Refused
+from execution.charge import Charge
 from execution.fill import Fill
 from execution.order import Order
+from execution.rounding import Rounding
 from execution.venue import (
     OrderChanged,
+    OrderRefused,
     OutcomeUnknown,
     VenueEvent,
     VenueOrder,
@@ -83,7 +86,13 @@ class Exchange(Protocol):
         """The latest fills, oldest first, page by page back to one whose id is `known`."""
         ...
 
+    async def charges(self, *, since: datetime | None) -> Sequence[Charge]:
+        """What the account was charged from `since` on, or since its books began, oldest first."""
+        ...
+
     async def balances(self) -> Mapping[str, Decimal]: ...
+
+    def rounding(self, asset: str) -> Rounding: ...
 
     def listen(self) -> AsyncGenerator[VenueEvent, None]:
         """What the private stream says, from now until it breaks with `VenueUnavailable`."""
@@ -110,8 +119,8 @@ class CcxtVenue:
         self._has_events = asyncio.Event()
         self._was_drained = asyncio.Event()
         self._should_look = asyncio.Event()
-        self.faults = 0  # of the stream and of looking, so far
-        self.last_fault: VenueUnavailable | None = None
+        self.faults = 0  # of the stream, of looking and of replacing, so far
+        self.last_fault: VenueUnavailable | OutcomeUnknown | None = None
 
     @property
     def name(self) -> str:
@@ -139,8 +148,12 @@ class CcxtVenue:
     async def submit(self, order: ApprovedOrder) -> None:
         asked = Order.of(order)
         async with self._placing:
-            if not await self._is_there(asked.client_order_id):
+            if await self._is_there(asked.client_order_id):
+                return
+            if asked.replaces is None:
                 await self._place(asked)
+            else:
+                await self._place_instead(asked, asked.replaces)
 
     async def cancel(self, client_order_id: str) -> None:
         await self._exchange.cancel(client_order_id)
@@ -155,8 +168,14 @@ class CcxtVenue:
     async def fills(self, *, after: int = 0) -> Sequence[Fill]:
         return [self._telling.as_told(fill) for fill in await self._exchange.fills(after=after)]
 
+    async def charges(self, *, since: datetime | None = None) -> Sequence[Charge]:
+        return await self._exchange.charges(since=since)
+
     async def balances(self) -> Mapping[str, Decimal]:
         return await self._exchange.balances()
+
+    def rounding(self, asset: str) -> Rounding:
+        return self._exchange.rounding(asset)
 
     @property
     def pending(self) -> bool:
@@ -228,6 +247,24 @@ class CcxtVenue:
         self._remember(client_order_id, None)
         self._telling.expect_order(client_order_id)
 
+    async def _place_instead(self, asked: Order, replaced: str) -> None:
+        """Place a stop, then cancel the one before it; one that has begun to fill stays.
+
+        Where the cancellation fails, both stand: the looser is superfluous, so that protection
+        cancels it.
+        """
+        before = await self._exchange.order(replaced)
+        if before is not None and before.order.filled and not before.order.status.is_final:
+            raise OrderRefused(
+                f"{self.name}: {asked.client_order_id}: {replaced}, which it replaces, "
+                f"has been triggered"
+            )
+        await self._place(asked)
+        try:
+            await self._exchange.cancel(replaced)
+        except (VenueUnavailable, OutcomeUnknown) as fault:
+            self._note(fault)
+
     def _remember(self, client_order_id: str, until: datetime | None) -> None:
         self._sent[client_order_id] = until
         self._sent.move_to_end(client_order_id)
@@ -281,7 +318,7 @@ class CcxtVenue:
         until = self._sent[client_order_id]
         return until is None or self._clock.now() < until
 
-    def _note(self, fault: VenueUnavailable) -> None:
+    def _note(self, fault: VenueUnavailable | OutcomeUnknown) -> None:
         self.faults += 1
         self.last_fault = fault
 

@@ -10,7 +10,7 @@ import ccxt  # type: ignore[import-untyped]
 
 from data.faults import Fault, Refused
 from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
-from execution.venues.answers import KeyRefused, in_short, was_never_sent
+from execution.venues.answers import KeyRefused, in_short, placing_fault_unsaid
 
 
 class SwitchRefused(Refused):
@@ -51,20 +51,14 @@ def placing_fault(error: BaseException, asked: str) -> Fault:
     """What `error` means to an order that was being placed."""
     text = f"{asked}: {in_short(error)}"
     match error:
-        case VenueUnavailable() | OrderRefused() | OutcomeUnknown() | KeyRefused():
-            return error
         case Declined():
             return OrderRefused(text)
         case Said(words=words):
             return _placing_refusal(words, text)
-        case ccxt.RateLimitExceeded() | ccxt.DDoSProtection() | ccxt.OnMaintenance():
-            return VenueUnavailable(text)
-        case ccxt.PermissionDenied():
-            return OrderRefused(text)
-        case _ if was_never_sent(error):
+        case ccxt.OnMaintenance():
             return VenueUnavailable(text)
         case _:
-            return OutcomeUnknown(text)
+            return placing_fault_unsaid(error, text)
 
 
 def asking_fault(error: BaseException, asked: str) -> Fault:

@@ -18,8 +18,10 @@ from data.clock import Clock
 from data.faults import Fault
 from data.feeds.ccxt_source import as_rows
 from data.instrument import Instrument, Price, Symbol
+from execution.charge import Charge
 from execution.fill import Fill
 from execution.order import Order, OrderStatus
+from execution.rounding import Rounding
 from execution.venue import (
     OrderChanged,
     OrderRefused,
@@ -29,7 +31,6 @@ from execution.venue import (
 )
 from execution.venues.answers import FAILURES, KeyRefused, reading
 from execution.venues.fee_tier import FeeTier
-from execution.venues.funding_payment import FundingPayment
 from execution.venues.hyperliquid_answers import (
     Declined,
     asking_fault,
@@ -48,9 +49,9 @@ from execution.venues.hyperliquid_wire import (
     Terms,
     balances_of,
     cancel_action,
+    charge_of_row,
     fee_tier_of,
     fill_of_row,
-    funding_of_rows,
     handle_of,
     leverage_action,
     middle_of,
@@ -62,6 +63,8 @@ from execution.venues.hyperliquid_wire import (
 )
 
 _SLACK: Final = timedelta(seconds=2)  # between Hyperliquid's clock and ours
+_ROUNDED: Final = Rounding(amount=Decimal("1e-6"))
+_FUNDING_PAGE: Final = 500
 _SOONEST_ARMED: Final = timedelta(seconds=5)
 _POOLED: Final = frozenset({"unifiedAccount", "portfolioMargin"})
 
@@ -92,6 +95,7 @@ class HyperliquidExchange:
         self._terms = terms
         self._clock = clock
         self._limits = limits
+        self._since = since
         self._history = FillHistory(line, clock=clock, since=since)
         self._is_safe = False
         self._orders = KnownOrders()
@@ -213,7 +217,7 @@ class HyperliquidExchange:
                 if row["coin"] in symbols
             ]
 
-    # Fills, balances and funding
+    # Fills, charges and balances
 
     async def fills(self, *, after: int) -> Sequence[Fill]:
         return [await self._fill(row) for row in await self._history.after(after)]
@@ -226,6 +230,19 @@ class HyperliquidExchange:
         self._history.heard(rows)
         return fills
 
+    async def charges(self, *, since: datetime | None) -> Sequence[Charge]:
+        """Payments of funding."""
+        symbols = await self._line.symbols()
+        start = self._since if since is None else max(since, self._since)
+        rows = await self._funding(milliseconds(start))
+        with reading("hyperliquid userFunding"):
+            charges = [
+                charge_of_row(row, symbols[row["delta"]["coin"]])
+                for row in rows
+                if row["delta"]["coin"] in symbols
+            ]
+        return sorted(charges, key=lambda charge: charge.charged_at)
+
     async def balances(self) -> Mapping[str, Decimal]:
         """Balances with the open positions in them, as if each had been bought and paid."""
         symbols = await self._line.symbols()
@@ -233,13 +250,9 @@ class HyperliquidExchange:
         with reading("hyperliquid clearinghouseState"):
             return balances_of(told, symbols)
 
-    async def funding(self, since: datetime) -> Sequence[FundingPayment]:
-        """The payments of funding from `since` on, oldest first: the first five hundred."""
-        symbols = await self._line.symbols()
-        query = {"startTime": milliseconds(since)}
-        told = await self._line.ask_of_account("userFunding", query)
-        with reading("hyperliquid userFunding"):
-            return funding_of_rows(as_rows(told), symbols)
+    def rounding(self, asset: str) -> Rounding:
+        """Six places of USDC; positions are in lots, and their costs are in the balance."""
+        return _ROUNDED
 
     # The dead man's switch
 
@@ -279,6 +292,24 @@ class HyperliquidExchange:
         await self._line.close()
 
     # Below: how it is asked
+
+    async def _funding(self, start: int) -> list[Json]:
+        """All rows from `start` on, a time in milliseconds; an answer has the first five hundred.
+
+        The next begins with the last one's moment, of which it may have left some out.
+        """
+        rows: dict[tuple[int, str], Json] = {}
+        while True:
+            told = await self._line.ask_of_account("userFunding", {"startTime": start})
+            with reading("hyperliquid userFunding"):
+                page = {(int(row["time"]), row["delta"]["coin"]): row for row in as_rows(told)}
+            rows |= page
+            if len(page) < _FUNDING_PAGE:
+                return list(rows.values())
+            newest = max(time for time, _ in page)
+            if newest == start:
+                raise VenueUnavailable("hyperliquid userFunding: one moment fills a page")
+            start = newest
 
     async def _events(self, message: Json) -> list[VenueEvent]:
         """What a message says; of coins that are no perpetuals, nothing."""

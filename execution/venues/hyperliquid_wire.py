@@ -6,7 +6,7 @@ market orders: they are limit orders that take at once, or not at all, within a 
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,15 +16,16 @@ from typing import Any, Final
 from data.feeds.ccxt_source import at_milliseconds
 from data.feeds.hyperliquid_wire import tick_at
 from data.instrument import Instrument, Price, Quantity, Side, Symbol, Toward, on_grid
+from execution.charge import Charge, ChargeKind
 from execution.fill import Fill, Liquidity
 from execution.order import Order, OrderStatus
 from execution.venue import OrderRefused, VenueOrder
 from execution.venues.fee_tier import FeeTier
-from execution.venues.funding_payment import FundingPayment
 
 Json = Mapping[str, Any]
 Action = dict[str, Any]
 
+_MONEY: Final = "USDC"
 _NOTHING: Final = Decimal(0)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _EPOCH: Final = at_milliseconds(0)
@@ -289,7 +290,7 @@ def balances_of(state: Json, symbols: Mapping[str, Symbol]) -> dict[str, Decimal
     Raises:
         LookupError, ArithmeticError, ValueError: it is no clearinghouseState.
     """
-    held = {"USDC": Decimal(state["marginSummary"]["totalRawUsd"])}
+    held = {_MONEY: Decimal(state["marginSummary"]["totalRawUsd"])}
     for row in state["assetPositions"]:
         position = row["position"]
         symbol = symbols.get(position["coin"])
@@ -312,24 +313,21 @@ def fee_tier_of(fees: Json) -> FeeTier:
     return FeeTier(maker=Decimal(fees["userAddRate"]), taker=Decimal(fees["userCrossRate"]))
 
 
-def funding_of_rows(rows: Sequence[Json], symbols: Mapping[str, Symbol]) -> list[FundingPayment]:
-    """The payments in userFunding, oldest first.
+def charge_of_row(row: Json, symbol: Symbol) -> Charge:
+    """A payment in userFunding, of which a coin has one at a time; it tells what we receive.
 
     Raises:
-        LookupError, ArithmeticError, ValueError: they are none.
+        LookupError, ArithmeticError, ValueError: it is none.
     """
-    payments = [
-        FundingPayment(
-            symbol=symbol,
-            at=at_milliseconds(row["time"]),
-            position=Quantity(Decimal(row["delta"]["szi"])),
-            rate=Decimal(row["delta"]["fundingRate"]),
-            amount=Decimal(row["delta"]["usdc"]),
-        )
-        for row in rows
-        if (symbol := symbols.get(row["delta"]["coin"])) is not None
-    ]
-    return sorted(payments, key=lambda payment: payment.at)
+    paid = row["delta"]
+    return Charge(
+        charge_id=f"funding-{int(row['time'])}-{paid['coin']}",
+        kind=ChargeKind.FUNDING,
+        asset=_MONEY,
+        amount=Decimal(paid["usdc"]).copy_negate(),
+        symbol=symbol,
+        charged_at=at_milliseconds(row["time"]),
+    )
 
 
 def _worst(order: Order, terms: Terms, middle: Price | None) -> Decimal:

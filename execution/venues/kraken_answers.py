@@ -11,7 +11,7 @@ import ccxt  # type: ignore[import-untyped]
 
 from data.faults import Fault, Refused
 from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
-from execution.venues.answers import KeyRefused, in_short, was_never_sent
+from execution.venues.answers import KeyRefused, in_short, placing_fault_unsaid
 
 
 class Said(ccxt.ExchangeError):  # type: ignore[misc]
@@ -60,18 +60,12 @@ def placing_fault(error: BaseException, asked: str) -> Fault:
     """What `error` means to an order that was being placed."""
     text = f"{asked}: {in_short(error)}"
     match error:
-        case VenueUnavailable() | OrderRefused() | OutcomeUnknown() | KeyRefused():
-            return error
         case Said(errors=errors):
             return _placing_refusal(errors, text)
-        case ccxt.RateLimitExceeded() | ccxt.DDoSProtection() | ccxt.OnMaintenance():
-            return VenueUnavailable(text)
-        case ccxt.PermissionDenied():
-            return OrderRefused(text)
-        case _ if was_never_sent(error):
+        case ccxt.OnMaintenance():
             return VenueUnavailable(text)
         case _:
-            return OutcomeUnknown(text)
+            return placing_fault_unsaid(error, text)
 
 
 def asking_fault(error: BaseException, asked: str) -> Fault:

@@ -14,8 +14,10 @@ from data.clock import Clock
 from data.faults import Fault
 from data.feeds.kraken import instrument
 from data.instrument import Instrument, Price, Quantity, Symbol
+from execution.charge import Charge
 from execution.fill import Fill
 from execution.order import Order
+from execution.rounding import Rounding
 from execution.venue import (
     OrderChanged,
     OrderRefused,
@@ -33,6 +35,7 @@ from execution.venues.kraken_answers import (
     placing_fault,
 )
 from execution.venues.kraken_executions import PARENT, Executions, Untold
+from execution.venues.kraken_ledger import KrakenLedger
 from execution.venues.kraken_limits import KrakenLimits
 from execution.venues.kraken_line import KrakenLine
 from execution.venues.kraken_names import Names
@@ -53,6 +56,9 @@ _RESTARTS: Final = 5  # of reading a history that grows while it is read
 _SLOWEST: Final = timedelta(seconds=60)  # an order without a deadline of ours
 _SLACK: Final = timedelta(seconds=2)  # between Kraken's clock and ours
 _LONGEST_ARMED: Final = timedelta(days=1)
+_MONEY: Final = frozenset({"AUD", "CAD", "CHF", "EUR", "GBP", "JPY", "USD"})
+_ROUNDED: Final = Rounding(amount=Decimal("1e-8"))
+_ROUNDED_MONEY: Final = Rounding(amount=Decimal("1e-4"))
 _MAY_WITHDRAW: Final = "withdraw"
 _UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError)
 
@@ -90,6 +96,7 @@ class KrakenExchange:
         self._since = since
         self._names = Names()
         self._orders = KrakenOrders(line, self._names, since=since)
+        self._ledger = KrakenLedger(line, listed=self._orders.listed, since=since)
 
     # What the account is, and may
 
@@ -186,7 +193,7 @@ class KrakenExchange:
     async def open_orders(self) -> Sequence[OrderChanged]:
         return await self._orders.open()
 
-    # Fills and balances
+    # Fills, charges and balances
 
     async def fills(self, *, after: int) -> Sequence[Fill]:
         rows, count = await self._trades(lambda rows, count: len(rows) >= count - after)
@@ -196,6 +203,10 @@ class KrakenExchange:
     async def latest_fills(self, known: Callable[[str], bool]) -> Sequence[Fill]:
         rows, _ = await self._trades(lambda rows, _: any(known(txid) for txid in rows))
         return await self._fills(_in_order(rows))
+
+    async def charges(self, *, since: datetime | None) -> Sequence[Charge]:
+        """Fees for margin beside those of the fills; on spot there are none to ask for."""
+        return await self._ledger.charges(since) if self._terms.leverage else ()
 
     async def balances(self) -> Mapping[str, Decimal]:
         """Balances with the open margin positions in them, as if each had been bought and paid."""
@@ -207,6 +218,10 @@ class KrakenExchange:
             for asset, amount in (await self._borrowed()).items():
                 held[asset] = held.get(asset, Decimal(0)) + amount
         return held
+
+    def rounding(self, asset: str) -> Rounding:
+        """Kraken's `decimals` of an asset: four of money that states issue, eight or more else."""
+        return _ROUNDED_MONEY if asset in _MONEY else _ROUNDED
 
     # The dead man's switch
 
@@ -351,8 +366,11 @@ class KrakenExchange:
     async def _page(self, offset: int) -> tuple[dict[str, Json], int]:
         query: Form = {"start": str(int(self._since.timestamp())), "ofs": str(offset)}
         told = await self._line.ask("TradesHistory", query)
+        await self._line.pairs()
         with reading("kraken TradesHistory"):
-            return dict(told["trades"]), int(told["count"])
+            rows = dict(told["trades"])
+            self._ledger.learn_trades(rows)
+            return rows, int(told["count"])
 
     async def _fills(self, rows: Sequence[tuple[str, Json]]) -> list[Fill]:
         await self._line.pairs()
@@ -369,6 +387,7 @@ class KrakenExchange:
     async def _borrowed(self) -> dict[str, Decimal]:
         rows = await self._line.ask("OpenPositions")
         with reading("kraken OpenPositions"):
+            self._ledger.learn_positions(rows)
             pairs = {str(row["pair"]) for row in rows.values()}
             symbols = {pair: self._orders.listed(pair) for pair in pairs}
             listed = {pair: symbol for pair, symbol in symbols.items() if symbol is not None}

@@ -90,7 +90,9 @@ class KrakenLine:
         await self._exchange.drop_connections()
         await self._exchange.close()
 
-    async def ask(self, method: str, query: Form | None = None) -> Any:
+    async def ask(
+        self, method: str, query: Mapping[str, str | dict[str, str]] | None = None
+    ) -> Any:
         """The result of a private question.
 
         Raises:

@@ -2,20 +2,27 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Self
 
 from data.bar import Bar
 from data.clock import Clock
 from data.faults import Corrupt
+from data.funding import FundingRate
 from data.instrument import Instrument, Symbol
+from execution.charge import Charge
 from execution.fill import Fill
 from execution.journal import OrderJournal
 from execution.matching import Matching
 from execution.order import Order
+from execution.paper_charges import NO_MARGIN_FEES, PaperCharges
+from execution.paper_costs import MarginRates
 from execution.paper_terms import PaperTerms
+from execution.rounding import KEEPS_ALL, Rounding
 from execution.venue import OrderChanged, OrderRefused, VenueEvent, VenueOrder
+from execution.venue_books import VenueBooks
 from execution.venue_state import Placed, StopTriggered, VenueFact
 from risk.approval import ApprovedOrder
 
@@ -41,16 +48,20 @@ class PaperVenue:
         balances: Mapping[str, Decimal],
         journal: OrderJournal,
         clock: Clock,
+        margin: MarginRates = NO_MARGIN_FEES,
     ) -> None:
         self._name = name
         self._journal = journal
         self._clock = clock
+        self._books = VenueBooks(balances)
         self._matching = Matching(
-            venue=name, instruments=instruments, terms=terms, balances=balances
+            venue=name, instruments=instruments, terms=terms, balances={}, books=self._books
         )
-        self._undurable: deque[VenueEvent] = deque()  # written, not known to be flushed
+        self._charges = PaperCharges(instruments, margin)
+        self._owed: tuple[Charge, ...] = ()  # for fills that a crash has left on record alone
+        self._undurable: deque[VenueEvent | Charge] = deque()  # written, not known to be flushed
         self._written = self._told = 0  # events, ever
-        self._events: deque[VenueEvent] = deque()
+        self._events: deque[VenueEvent | Charge] = deque()
         self._has_events = asyncio.Event()
         self._was_drained = asyncio.Event()
 
@@ -64,6 +75,7 @@ class PaperVenue:
         balances: Mapping[str, Decimal],
         journal: OrderJournal,
         clock: Clock,
+        margin: MarginRates = NO_MARGIN_FEES,
     ) -> Self:
         """The venue as its journal left it; `balances` are those at its first opening.
 
@@ -79,11 +91,20 @@ class PaperVenue:
             balances=balances,
             journal=journal,
             clock=clock,
+            margin=margin,
         )
+        owed: dict[str, Charge] = {}
         async for fact in journal.facts():
-            if not isinstance(fact, Placed | StopTriggered | Fill | OrderChanged):
-                raise Corrupt(f"the journal of {name} holds {fact!r}, which is not the venue's")
-            venue._matching.apply(fact)
+            match fact:
+                case Charge():
+                    owed.pop(fact.charge_id, None)
+                    venue._take_charge(fact)
+                case Placed() | StopTriggered() | Fill() | OrderChanged():
+                    venue._matching.apply(fact)
+                    owed |= venue._opening(fact)
+                case _:
+                    raise Corrupt(f"the journal of {name} holds {fact!r}, which is not the venue's")
+        venue._owed = tuple(owed.values())
         return venue
 
     @property
@@ -99,9 +120,17 @@ class PaperVenue:
         """Let a closed bar fill what it can."""
         if len(self._events) >= _MOST_EVENTS:
             await self._have_room()
+        due = self._charges.due(bar)
+        if due or self._owed:
+            owed, self._owed = self._owed, ()
+            await self._record(self._charged((*owed, *due)))
         facts = self._matching.observe(bar)
         if facts:
-            await self._record(facts)
+            await self._record([*facts, *self._openings(facts)])
+
+    def note(self, rate: FundingRate) -> None:
+        """Let positions in the symbol pay, or receive, `rate` when its time has come."""
+        self._charges.note(rate)
 
     async def submit(self, order: ApprovedOrder) -> None:
         await self._have_room()
@@ -129,11 +158,20 @@ class PaperVenue:
         await self._settle()
         return self._matching.fills(after=after)
 
+    async def charges(self, *, since: datetime | None = None) -> Sequence[Charge]:
+        await self._settle()
+        charges = self._charges.charges
+        found = (charge for charge in charges if since is None or charge.charged_at >= since)
+        return sorted(found, key=lambda charge: charge.charged_at)
+
     async def balances(self) -> Mapping[str, Decimal]:
         await self._settle()
         return self._matching.balances
 
-    def drain(self) -> Sequence[VenueEvent]:
+    def rounding(self, asset: str) -> Rounding:
+        return KEEPS_ALL
+
+    def drain(self) -> Sequence[VenueEvent | Charge]:
         if not self._events:
             return ()
         events = tuple(self._events)
@@ -150,10 +188,32 @@ class PaperVenue:
             self._was_drained.clear()
             await self._was_drained.wait()
 
-    async def _record(self, facts: Sequence[VenueFact]) -> None:
+    def _openings(self, facts: Sequence[VenueFact]) -> list[Charge]:
+        """What opening costs, of what was opened just now."""
+        owed: dict[str, Charge] = {}
+        for fact in facts:
+            owed |= self._opening(fact)
+        return self._charged(owed.values())
+
+    def _opening(self, fact: VenueFact) -> dict[str, Charge]:
+        """What opening costs, by its id; empty where nothing was opened."""
+        charge = self._charges.take(fact) if isinstance(fact, Fill) else None
+        return {} if charge is None else {charge.charge_id: charge}
+
+    def _charged(self, charges: Iterable[Charge]) -> list[Charge]:
+        made = list(charges)
+        for charge in made:
+            self._take_charge(charge)
+        return made
+
+    def _take_charge(self, charge: Charge) -> None:
+        self._charges.apply(charge)
+        self._books.charge(charge)
+
+    async def _record(self, facts: Sequence[VenueFact | Charge]) -> None:
         for fact in facts:
             self._journal.write(fact)
-            if isinstance(fact, Fill | OrderChanged):
+            if isinstance(fact, Fill | OrderChanged | Charge):
                 self._undurable.append(fact)
                 self._written += 1
         await self._settle()
@@ -170,4 +230,4 @@ class PaperVenue:
         while self._told < written:
             self._events.append(self._undurable.popleft())
             self._told += 1
-        self._has_events.set()
+            self._has_events.set()

@@ -10,6 +10,7 @@ from data.account import AccountState
 from execution.journal import OrderJournal
 from risk.alerts import alerts
 from risk.breaker import RiskState, TradingState
+from risk.latch import Latch
 from risk.limits import RiskLimits
 
 _AGAIN_AFTER = timedelta(hours=1)  # what comes and goes around its mark is not told every time
@@ -20,6 +21,8 @@ class AlertKind(StrEnum):
 
     NEAR_LIMIT = "near_limit"  # a limit's warning mark is reached
     TRADING = "trading"  # entries stop, or are let in again
+    KILL_SWITCH = "kill_switch"  # it is thrown, has done its work, or has to begin again
+    NO_STOP = "no_stop"  # a position is closed for want of the stop that it should have
     DESK_PAUSED = "desk_paused"  # its models failed too often in a row
     ERROR = "error"  # a decision ended in an exception
     STALE_OVERLAY = "stale_overlay"  # a higher timeframe is too old to be read: it is neutral
@@ -64,6 +67,10 @@ class Alerts:
             if after.trading is TradingState.HALTED:  # not muted by a milder stop of the same name
                 self._told.pop((AlertKind.TRADING, subject), None)
             self.tell(AlertKind.TRADING, subject, _trading(after), at=at)
+        if after.latch is not None and after.latch is not before.latch:
+            subject, text = _latched(before.latch, after.latch)
+            self._told.pop((AlertKind.KILL_SWITCH, of + subject), None)
+            self.tell(AlertKind.KILL_SWITCH, of + subject, text, at=at)
         if before.paused_until is not after.paused_until:
             for desk, until in after.paused_until.items():
                 if before.paused_until.get(desk) != until:
@@ -88,6 +95,16 @@ class Alerts:
         return equity is not None and equity > self._floor
 
 
+def _latched(before: Latch | None, after: Latch) -> tuple[str, str]:
+    """What has become of the kill switch, in a word and in a sentence."""
+    if after.is_done:
+        said = "the venue says that nothing of ours is left; `sextant resume` lets entries in again"
+        return "done", said
+    if before is None:
+        return "thrown", f"{after.reason}: orders are cancelled and positions closed"
+    return "again", "something of ours has turned up at the venue; it is ended too"
+
+
 def _trading(state: RiskState) -> str:
     match state.trading:
         case TradingState.ACTIVE:
@@ -96,4 +113,4 @@ def _trading(state: RiskState) -> str:
             until = f" until {state.halted_until:%Y-%m-%d %H:%M}" if state.halted_until else ""
             return f"no entries{until}: {state.reason}"
         case TradingState.HALTED:
-            return f"no entries until `sextant reset`: {state.reason}"
+            return f"no entries until `sextant resume`: {state.reason}"

@@ -32,13 +32,17 @@ from data.regime import Regime
 from data.snapshot import Snapshot
 from data.store import BarStore
 from data.store_memory import MemoryBarStore
+from execution.charge import Charge
 from execution.difference import Reconciliation
+from execution.exact import EXACT
 from execution.fill import Fill
+from execution.ledger import Ledger
 from execution.order import Cancelling, Submitted, Submitting
 from execution.reconcile import compare_balances
+from execution.rounding import KEEPS_ALL, Rounding
 from execution.venue import OrderChanged, Venue, VenueEvent, VenueOrder
 from risk.approval import ApprovedOrder, Rejection, Revision
-from risk.breaker import Halt, Reset, RiskState
+from risk.breaker import Flatten, Halt, Resume, RiskState
 from risk.referral import Referral
 from sextant import wiring
 from sextant.alerts import Alert
@@ -58,26 +62,35 @@ from sextant.facts import (
     RunStopped,
     Watched,
     codec,
-    venue_codec,
 )
 from sextant.history import read_past_of, warm_up
-from sextant.house import DESK_JOURNAL, VENUE_JOURNAL
+from sextant.house import DESK_JOURNAL, books_of
 from sextant.journal.codec import Codec
 from sextant.journal.export import export_jsonl
 from sextant.journal.line import parse_line
 from sextant.journal.postgres import PostgresJournal
 from sextant.journal.record import Record
 from sextant.journal.verify import verify
+from sextant.offline import Ordered, Past
 from sextant.operator import obey
 from sextant.outside import Outside
 from sextant.referrals import End, ReferralEnded
-from sextant.reset import Past
+from sextant.rehearsal.account import recall
 from sextant.session import Session
-from sextant.settings import PaperTradingSettings, Settings, secret
+from sextant.settings import (
+    Mode,
+    PaperTradingSettings,
+    RehearsalMarketSettings,
+    Settings,
+    secret,
+)
+from sextant.stages import Cleared
 from sextant.subaccount import DeskRiskState
 from sextant.venues import open_paper
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_LEEWAY = Decimal(0)  # a venue of ours rounds nothing
+_ALMOST_NOTHING = Decimal("1e-8")  # simulated venues divide costs at 28 digits
 
 Derived: TypeAlias = (
     Decision
@@ -94,6 +107,9 @@ Derived: TypeAlias = (
     | Alert
 )
 """What the program makes of facts; everything else in the journal came from outside."""
+
+_OF_THE_BOOKS = Submitting | Submitted | Cancelling | OrderChanged | Fill | Charge | Reconciliation
+"""What rebuilds orders and ledger."""
 
 Sighting: TypeAlias = tuple[str, str, datetime]
 """A desk, a symbol, and the close of the bar that is decided on."""
@@ -153,8 +169,14 @@ class _NothingGoesOut:
     async def fills(self, *, after: int = 0) -> Sequence[Fill]:
         return ()
 
+    async def charges(self, *, since: datetime | None = None) -> Sequence[Charge]:
+        return ()
+
     async def balances(self) -> Mapping[str, Decimal]:
         return {}
+
+    def rounding(self, asset: str) -> Rounding:
+        return KEEPS_ALL
 
     def drain(self) -> Sequence[VenueEvent]:
         return ()
@@ -178,8 +200,9 @@ class Auditor:
         self._state: RiskState | None = None
         self._news: list[NewsItem] = []
         self._desk_states: dict[str, RiskState] = {}
-        self._due: deque[RiskState | DeskRiskState] = deque()  # what a reset must have come to
+        self._due: deque[RiskState | DeskRiskState] = deque()  # what an order must have come to
         self._run: RunStarted | None = None  # the last
+        self._cleared: Cleared | None = None  # for the run that begins next
         self._said: dict[VoterId, Said] = {}
         self._desks: dict[str, Desk] = {}
         self._seen: dict[Sighting, Snapshot] = {}  # what is to be decided on
@@ -194,18 +217,19 @@ class Auditor:
             NothingToAudit: the journal is of a replay that put no bars on record.
         """
         fact = self._codec.decode(record.topic, record.body)
-        if isinstance(fact, RunStarted):
+        if isinstance(fact, Cleared):
+            self._cleared = fact
+        elif isinstance(fact, RunStarted):
+            self._require_cleared(record, fact)
             self._run = fact
             await self._begin(fact)
-        elif isinstance(fact, Reset | Halt):
-            self._lift(fact)
+        elif isinstance(fact, Halt | Flatten | Resume):
+            self._apply(fact)
         elif self._due:
-            self._compare_reset(record, fact)
+            self._compare_due(record, fact)
         elif self.session is not None:
             await self._go_on(self.session, record, fact)
-        if isinstance(
-            fact, Submitting | Submitted | Cancelling | OrderChanged | Fill | Reconciliation
-        ):
+        if isinstance(fact, _OF_THE_BOOKS):
             self._orders.append(fact)
         if isinstance(fact, Reconciliation):
             self.reconciled = fact
@@ -215,6 +239,12 @@ class Auditor:
             self._news.append(fact.item)
         if isinstance(fact, DeskRiskState):
             self._desk_states[fact.strategy_id] = fact.state
+
+    def _require_cleared(self, record: Record, run: RunStarted) -> None:
+        """What let real money in stands on record before the run, and for each run anew."""
+        cleared, self._cleared = self._cleared, None
+        if Mode(run.mode).is_real and (cleared is None or cleared.stage != run.mode):
+            self._differ(record, f"no run: mode {run.mode} was not cleared")
 
     async def _go_on(self, session: Session, record: Record, fact: object) -> None:
         match fact:
@@ -241,7 +271,7 @@ class Auditor:
                 session.note_failure(fact)
             case Submitted():
                 session.book.engine.take_outcome(fact)
-            case OrderChanged() | Fill():
+            case OrderChanged() | Fill() | Charge():
                 session.book.engine.record(fact)
             case Reconciliation():
                 session.book.engine.conclude(fact)
@@ -260,15 +290,15 @@ class Auditor:
         except CannotObey as refused:
             self._differ(record, str(refused))
 
-    def _lift(self, reset: Reset | Halt) -> None:
+    def _apply(self, event: Ordered) -> None:
         """It comes when no daemon runs: a run that was killed before has ended by then."""
         self.session = None
         if self._state is not None and self._run is not None:
             past = Past(state=self._state, desks=self._desk_states, run=self._run)
-            self._due.extend(past.after(reset))
+            self._due.extend(past.after(event))
 
-    def _compare_reset(self, record: Record, recorded: object) -> None:
-        """The records after a reset are the states that it came to."""
+    def _compare_due(self, record: Record, recorded: object) -> None:
+        """The records after a person's order are the states that it came to."""
         made = self._due.popleft()
         if made == recorded:
             self.compared[record.topic] += 1
@@ -290,9 +320,11 @@ class Auditor:
         await engine.recover(self._order_facts())
         parts = wiring.subaccounts(settings, self._clock)
         for fact in self._orders:
-            if isinstance(fact, Fill):
-                for part in parts:
+            for part in parts:
+                if isinstance(fact, Fill):
                     part.book(fact)
+                elif isinstance(fact, Charge):
+                    part.charge(fact)
         past = await read_past_of(run, self._bars_of(run.market), settings.market.timeframe)
         wiring.mark(engine, parts, past)
         self.session = wiring.session(
@@ -485,16 +517,17 @@ async def audit(settings: Settings, pool: Pool) -> Findings:
     """Verify both chains, make every decision again, and compare the books."""
     clock = ManualClock(_EPOCH)
     ours = PostgresJournal(pool, name=DESK_JOURNAL, codec=codec(), clock=clock)
-    books = PostgresJournal(pool, name=VENUE_JOURNAL, codec=venue_codec(), clock=clock)
+    name, written = books_of(settings)
+    books = PostgresJournal(pool, name=name, codec=written, clock=clock)
     async with ours, books:  # nobody writes while we read
         records = {
             DESK_JOURNAL: await verify(ours.records()),
-            VENUE_JOURNAL: await verify(books.records()),
+            name: await verify(books.records()),
         }
         auditor = Auditor(codec(), lambda market: PostgresBarStore(pool, exchange=market))
         async for record in ours.records():
             await auditor.follow(record)
-        if isinstance(settings.venue, PaperTradingSettings):
+        if _is_simulated(settings):
             differences = await _compare_books(settings, ours, books, clock)
         else:
             differences = _last_differences(auditor.reconciled)
@@ -507,6 +540,12 @@ async def audit(settings: Settings, pool: Pool) -> Findings:
     )
 
 
+def _is_simulated(settings: Settings) -> bool:
+    """Whether the venue is one of our own, with books to compare ours with."""
+    is_paper = isinstance(settings.venue, PaperTradingSettings)
+    return is_paper or isinstance(settings.market, RehearsalMarketSettings)
+
+
 async def _compare_books(
     settings: Settings,
     ours: PostgresJournal,
@@ -514,11 +553,31 @@ async def _compare_books(
     clock: ManualClock,
 ) -> tuple[str, ...]:
     """The ledger that our journal makes, against the balances that the venue's books make."""
-    paper = await open_paper(settings, books, clock)
-    engine = wiring.engine(settings, paper, _Made(), clock)
+    engine = wiring.engine(settings, _NothingGoesOut(attaches_stops=True), _Made(), clock)
     await engine.recover(ours.facts())
-    found = compare_balances(engine.ledger.balances, await paper.balances(), engine.instruments)
-    return tuple(f"{d.subject}: {d.ours} here, {d.theirs} at the venue" for d in found)
+    if isinstance(settings.market, RehearsalMarketSettings):
+        balances = await _rehearsed(settings, books, engine.ledger)
+    else:
+        balances = await (await open_paper(settings, books, clock)).balances()
+    found = compare_balances(
+        engine.ledger.balances, balances, engine.instruments, lambda _: _ALMOST_NOTHING
+    )
+    ours_to_say = (d for d in found if d.kind.forbids_entries)
+    return tuple(f"{d.subject}: {d.ours} here, {d.theirs} at the venue" for d in ours_to_say)
+
+
+async def _rehearsed(
+    settings: Settings, books: PostgresJournal, ledger: Ledger
+) -> Mapping[str, Decimal]:
+    """The balances at the exchange, but for charges it was not asked about since it took them."""
+    account = await recall(books.facts())
+    if account is None:
+        return settings.account.balances
+    balances = dict(account.holdings)
+    for charge in account.charges:
+        if not ledger.has_charge(charge.charge_id):
+            balances[charge.asset] = EXACT.add(balances[charge.asset], charge.amount)
+    return balances
 
 
 def _last_differences(last: Reconciliation | None) -> tuple[str, ...]:

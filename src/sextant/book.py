@@ -1,6 +1,7 @@
 """The account at run time: what we hold and owe, how the risk stands, and the one gate to both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,19 +13,22 @@ from data.instrument import Symbol
 from data.order_book import OrderBook
 from data.regime import Regime
 from data.snapshot import Snapshot
-from execution.blotter import FillBooked, Settled
+from execution.blotter import ChargeBooked, FillBooked, Settled
+from execution.care import PositionCare
+from execution.difference import Reconciliation
 from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
 from execution.journal import OrderJournal
-from execution.protection import CancelStop, Protection
+from execution.kill_switch import KillSwitch, doubts, still_open, within
+from execution.protection import CancelOrder, Protection, ProtectiveAction
 from risk.approval import ApprovedOrder, Rejection, Revision, Verdict, judge
-from risk.breaker import OrderPlaced, Reset, RiskEvent, RiskState, TradingState
+from risk.breaker import FlatSeen, OrderPlaced, Resume, RiskEvent, RiskState, TradingState
 from risk.breaker_orders import breaker_intents
 from risk.case import DeskAccount
-from risk.intent import OrderIntent
+from risk.intent import OrderIntent, Purpose
 from risk.limits import RiskLimits
 from risk.market import Market
 from risk.referral import Consent, Referral
-from sextant.alerts import Alerts
+from sextant.alerts import AlertKind, Alerts
 from sextant.evaluation.scorecard import Scorecard
 from sextant.risk_record import RiskRecord
 from sextant.sight import market_of
@@ -40,6 +44,15 @@ class OrderNotTaken:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Latched:
+    """A kill switch that is on: the account's, or that of one desk's own part."""
+
+    risk: RiskRecord
+    account: AccountState
+    symbols: AbstractSet[Symbol] | None  # None: all
+
+
 class Book:
     """Ledger, orders and risk state of one account, kept in step.
 
@@ -52,6 +65,7 @@ class Book:
         *,
         engine: Engine,
         protection: Protection,
+        care: PositionCare,
         limits: RiskLimits,
         state: RiskState,
         journal: OrderJournal,
@@ -63,6 +77,9 @@ class Book:
         self.ledger = engine.ledger
         self.limits = limits
         self._protection = protection
+        self._care = care
+        self._switch = KillSwitch()
+        self._looked: Reconciliation | None = None  # the last
         self._journal = journal
         self._scorecard = scorecard
         self.alerts = Alerts(limits, journal)
@@ -164,7 +181,8 @@ class Book:
                 self._scorecard.verdicts.approve(verdict.intent, verdict.shadowed)
                 placed = OrderPlaced(symbol=verdict.intent.symbol, at=now)
                 for risk in self._risks_of(placed.symbol):
-                    risk.note(placed)
+                    if verdict.intent.replaces is None:  # a stop that moves is no trade
+                        risk.note(placed)
                     risk.keep()
                 self._accept(verdict, now=now)
             case Rejection():
@@ -186,8 +204,12 @@ class Book:
                 OrderNotTaken(at=now, intent_id=approved.intent.intent_id, reason=reason)
             )
 
-    def _hear(self, settled: Settled) -> None:
-        """Let the breakers and the scorecard know what came of an order."""
+    def _hear(self, settled: Settled | Reconciliation) -> None:
+        """Let the breakers and the scorecard know what came of an order, or of asking the venue."""
+        if isinstance(settled, Reconciliation):
+            self._look(settled)
+            return
+        self._switch.hear(settled)
         if isinstance(settled, FillBooked):
             self._scorecard.fill(settled.fill, self.rate(settled.fill.symbol.quote))
             if settled.closed is not None:
@@ -197,6 +219,10 @@ class Book:
                 closed = part.book(settled.fill)
                 if closed is not None:
                     risk.note(closed)
+        elif isinstance(settled, ChargeBooked):
+            self._scorecard.charge(settled.charge, self.rate(settled.charge.asset))
+            for part, _ in self._parts.values():
+                part.charge(settled.charge)
 
     def _risks_of(self, symbol: Symbol) -> list[RiskRecord]:
         """The states that an order in `symbol` concerns."""
@@ -204,11 +230,21 @@ class Book:
         return [self._risk, *desks]
 
     def is_guarded(self, now: datetime) -> bool:
-        """Whether every position had its stop when last looked at, and nothing has changed."""
-        return self._protection.is_settled(self.account(now), self.engine.revision)
+        """Whether every position had its stop when last looked at, no care is due to one, and the
+        kill switch, if it is on, has nothing left to end."""
+        engine, account = self.engine, self.account(now)
+        settled = self._protection.is_settled(account, engine.revision)
+        is_cared_for = not self._care.due(account, engine.orders, engine.plans)
+        return settled and is_cared_for and not self.is_ending(now)
+
+    def is_ending(self, now: datetime) -> bool:
+        """Whether the kill switch is on, and our own books show something left to end."""
+        return any(self._still_open(latched) for latched in self._latched(self.account(now)))
 
     def guard(self, *, now: datetime) -> AccountState:
         """See to it that every position has its stop, and no stop is left without a position.
+
+        A position that is due for it is closed, or its stop tightened.
 
         Returns the book as it is then.
         """
@@ -217,6 +253,7 @@ class Book:
         acted = False
         if not self._protection.is_settled(account, engine.revision):
             acted = self._protect(account, now=now)
+        acted |= self._do(self._care.review(account, engine.orders, engine.plans), now=now)
         if self._cut_down(account, now=now) or acted:
             account = self.account(now)
         self.alerts.look(self.state, account, now=now)
@@ -228,11 +265,18 @@ class Book:
         actions = self._protection.review(
             account, engine.orders, engine.plans, revision=engine.revision
         )
+        return self._do(actions, now=now)
+
+    def _do(self, actions: Sequence[ProtectiveAction], *, now: datetime) -> bool:
+        """Cancel, or have judged, what is asked for; whether anything is."""
         for action in actions:
             match action:
-                case CancelStop():
-                    engine.cancel(action.client_order_id)
+                case CancelOrder():
+                    self.engine.cancel(action.client_order_id)
                 case OrderIntent():
+                    if action.purpose is Purpose.FLATTEN:
+                        text = "it is closed at market: the stop that it should have does not stand"
+                        self.alerts.tell(AlertKind.NO_STOP, action.symbol, text, at=now)
                     market = self._bare_market(action.symbol)
                     self.act(self.judge(action, market, now=now), now=now)
         return bool(actions)
@@ -241,31 +285,80 @@ class Book:
         """Ask for what the breakers want closed; whether they want anything."""
         acted = self._obey_breaker(self._risk, account, now)
         for part, risk in self._parts.values():
-            acted |= self._obey_breaker(risk, part.of(account), now)
+            acted |= self._obey_breaker(risk, part.of(account), now, symbols=part.symbols)
         return acted
 
-    def _obey_breaker(self, risk: RiskRecord, account: AccountState, now: datetime) -> bool:
+    def _obey_breaker(
+        self,
+        risk: RiskRecord,
+        account: AccountState,
+        now: datetime,
+        *,
+        symbols: AbstractSet[Symbol] | None = None,
+    ) -> bool:
         if risk.state.trading is TradingState.ACTIVE:
             return False
+        engine = self.engine
         orders = breaker_intents(
             risk.state,
             account,
             risk.limits,
-            instruments=self.engine.instruments,
-            closing=self._closing(),
+            instruments=engine.instruments,
+            closing=self._switch.resting(engine.orders, now),
             now=now,
         )
-        if orders is None:
-            return False
-        risk.note(orders.acted)
-        for intent in orders.intents:
+        intents = orders.intents if orders is not None else ()
+        cancelled: Sequence[str] = ()
+        if risk.state.latch is not None:
+            cancelled = self._switch.in_the_way(engine.orders, intents, symbols=symbols)
+            self._switch.ask(intents, now)
+        for client_order_id in cancelled:
+            engine.cancel(client_order_id)
+        if orders is not None:
+            risk.note(orders.acted)
+        for intent in intents:
             self.act(self.judge(intent, self._bare_market(intent.symbol), now=now), now=now)
-        return True
+        return bool(cancelled or intents)
 
-    def _closing(self) -> frozenset[Symbol]:
-        """Symbols that an order at market is closing already."""
-        orders = (tracked.order for tracked in self.engine.orders)
-        return frozenset(o.symbol for o in orders if o.reduce_only and o.trigger is None)
+    def _latched(self, account: AccountState) -> Iterator[_Latched]:
+        """Every kill switch that is on."""
+        if self.state.latch is not None:
+            yield _Latched(risk=self._risk, account=account, symbols=None)
+        for part, risk in self._parts.values():
+            if risk.state.latch is not None:
+                yield _Latched(risk=risk, account=part.of(account), symbols=part.symbols)
+
+    def _still_open(self, latched: _Latched) -> tuple[str, ...]:
+        return still_open(latched.account, within(self.engine.orders, latched.symbols))
+
+    def _doubts(self, latched: _Latched) -> tuple[str, ...]:
+        symbols = self.engine.instruments if latched.symbols is None else latched.symbols
+        bases = {symbol.base for symbol in symbols}
+        return doubts(self._looked, bases) if self._looked is not None else ()
+
+    def _look(self, found: Reconciliation) -> None:
+        """Let each kill switch know whether the venue has anything left of ours."""
+        self._looked = found
+        for latched in self._latched(self.account(found.at)):
+            is_flat = not (self._still_open(latched) or self._doubts(latched))
+            latched.risk.note(FlatSeen(is_flat=is_flat, at=found.at))
+
+    @property
+    def awaits_venue(self) -> bool:
+        """Whether a kill switch is on of which the venue has yet to say that nothing is left."""
+        states = (self.state, *self.desk_states.values())
+        return any(state.latch is not None and not state.latch.is_done for state in states)
+
+    def unfinished(self, now: datetime) -> tuple[str, ...]:
+        """What keeps the kill switch from being lifted, in words; nothing, where it is off."""
+        left: dict[str, None] = {}
+        for latched in self._latched(self.account(now)):
+            words = self._still_open(latched) + self._doubts(latched)
+            latch = latched.risk.state.latch
+            if not words and latch is not None and not latch.is_done:
+                words = ("the venue has yet to say that nothing is left",)
+            left |= dict.fromkeys(words)
+        return tuple(left)
 
     def _bare_market(self, symbol: Symbol) -> Market:
         """What is known of a market without a snapshot: enough for what only reduces."""
@@ -284,7 +377,7 @@ class Book:
         """Let the account's risk state know of `event`."""
         self._risk.note(event)
 
-    def lift(self, reset: Reset) -> None:
+    def lift(self, resume: Resume) -> None:
         """Lift every halt that is in force, of the account and of the desks."""
         for record in (self._risk, *(risk for _, risk in self._parts.values())):
-            record.note(reset)
+            record.note(resume)

@@ -37,6 +37,7 @@ def inspect_environment(settings: Settings, config: Path) -> list[Finding]:
     return [
         Finding(severity="ok", text=f"{config}: every key is known and in range"),
         _market(settings, config),
+        *_stage(settings, config),
         *_seats(settings),
         _prompts(settings, config),
         *_pace(settings, config),
@@ -56,6 +57,15 @@ def _market(settings: Settings, config: Path) -> Finding:
     else:
         text = f"market: {source.source}, live; its public data needs no key"
     return Finding(severity="ok", text=text)
+
+
+def _stage(settings: Settings, config: Path) -> Iterator[Finding]:
+    if settings.mode.is_real:
+        yield Finding(
+            severity="note",
+            text=f"{config}: real money at {settings.venue.kind}; `sextant promote` says whether "
+            "it is let in",
+        )
 
 
 def _seats(settings: Settings) -> Iterator[Finding]:

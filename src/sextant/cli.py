@@ -1,6 +1,7 @@
 """The command line."""
 
 import asyncio
+import os
 import sys
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -144,11 +145,17 @@ def rehearse(
             "be given again.",
         ),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file in which the account is kept; the next time it goes on from there."
+        ),
+    ] = None,
 ) -> None:
     """Run an exchange on this machine that speaks Kraken's REST and WebSocket v2.
 
     Prints its addresses, and a key and secret that are made up and work nowhere else. Money is
-    made up too, and nothing is kept when it ends.
+    made up too, and without --state nothing is kept when it ends.
     """
     from sextant.rehearsal.command import Rehearsal, run_rehearsal
     from sextant.rehearsal.faults import faults_of
@@ -162,6 +169,7 @@ def rehearse(
         bars=bars or [],
         trades=trades,
         faults=faults_of(faults or (), seed=seed),
+        state=state,
     )
     asyncio.run(run_rehearsal(wanted, Console()))
 
@@ -302,6 +310,19 @@ def check(config: Config = Path("config/paper.toml")) -> None:
 
 
 @app.command()
+def promote(config: Config = Path("config/micro.toml")) -> None:
+    """Say whether a configuration may trade real money, and what is missing; nothing is started.
+
+    Reads the record of the stage before and what stands in the environment; `sextant run` asks for
+    the same each time. Ends with exit code 1 where a condition is not met.
+    """
+    from sextant.promotion import run_promote
+
+    met = asyncio.run(run_promote(_settings(config), os.environ, Console()))
+    raise typer.Exit(0 if met else 1)
+
+
+@app.command()
 def limits(config: Config = Path("config/paper.toml")) -> None:
     """Print every risk rule: its number now, where that comes from, and whether it binds now.
 
@@ -329,44 +350,38 @@ Waiting = Annotated[str, typer.Argument(help="The order's id, or how it begins."
 
 
 @app.command()
-def reset(by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
-    """Lift a halt that only a person may lift; who and why go on record.
+def halt(by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
+    """Let nothing be entered until `sextant resume`; what is held keeps its stops and exits.
+
+    Where no daemon runs, the next one starts halted.
+    """
+    _order(Command(verb=Verb.HALT, by=by, why=why), config)
+
+
+@app.command()
+def flatten(by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
+    """Throw the kill switch: cancel our orders, close our positions, and let nothing be entered.
+
+    It is kept at, over restarts too, until the venue itself says that no position and no order of
+    ours is left; `sextant waiting` says what still is. Orders that are not ours are left alone.
+    Where no daemon runs, the next one does it first. SIGUSR1 to the daemon does the same.
+    """
+    _order(Command(verb=Verb.FLATTEN, by=by, why=why), config)
+
+
+@app.command()
+def resume(by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
+    """Lift a halt, or a kill switch that has done its work; who and why go on record.
 
     Entries are let in again, of a daemon that runs or at the next start. What ends by itself, as a
     day's loss limit does, is not shortened.
     """
-    from sextant.reset import run_reset
-
-    settings = _settings(config)
-    try:
-        text = _ordered(settings, Command(verb=Verb.RESET, by=by, why=why))
-    except NobodyThere:
-        lifted = asyncio.run(run_reset(settings, by=by, why=why))
-        after = lifted.after.trading
-        text = f"lifted: {', '.join(lifted.lifted)}; trading is {after} from the next start on"
-    _tell(text)
-
-
-@app.command()
-def halt(by: By, why: Why, config: Config = Path("config/paper.toml")) -> None:
-    """Let nothing be entered until `sextant reset`; what is held keeps its stops and exits.
-
-    Where no daemon runs, the next one starts halted.
-    """
-    from sextant.reset import run_halt
-
-    settings = _settings(config)
-    try:
-        text = _ordered(settings, Command(verb=Verb.HALT, by=by, why=why))
-    except NobodyThere:
-        halted = asyncio.run(run_halt(settings, by=by, why=why))
-        text = f"{halted.after.reason}; the next start lets no entry in"
-    _tell(text)
+    _order(Command(verb=Verb.RESUME, by=by, why=why), config)
 
 
 @app.command()
 def waiting(config: Config = Path("config/paper.toml")) -> None:
-    """List the orders that wait for a person's consent."""
+    """List the orders that wait for a person's consent, and what the kill switch has yet to end."""
     _tell(_ordered(_settings(config), Command(verb=Verb.WAITING, by="", why="")))
 
 
@@ -467,6 +482,18 @@ def import_history(
         console=Console(soft_wrap=True),
     )
     asyncio.run(work)
+
+
+def _order(command: Command, config: Path) -> None:
+    """Have a running daemon obey, or put it on record for the next one."""
+    from sextant.offline import obey_offline
+
+    settings = _settings(config)
+    try:
+        text = _ordered(settings, command)
+    except NobodyThere:
+        text = asyncio.run(obey_offline(settings, command)).in_words
+    _tell(text)
 
 
 def _ordered(settings: Settings, command: Command) -> str:

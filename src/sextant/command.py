@@ -25,11 +25,12 @@ _ANSWER_WITHIN = timedelta(seconds=30)
 class Verb(StrEnum):
     """What can be ordered."""
 
-    HALT = "halt"  # stop all entries until a reset
-    RESET = "reset"  # lift a halt
+    HALT = "halt"  # stop all entries until `resume`
+    FLATTEN = "flatten"  # throw the kill switch: end all that is ours, and stop all entries
+    RESUME = "resume"  # lift a halt, or a kill switch that has done its work
     APPROVE = "approve"  # consent to the order that waits under `subject`
     DENY = "deny"  # end it
-    WAITING = "waiting"  # list the orders that wait for consent; changes nothing
+    WAITING = "waiting"  # list what waits: for consent, or to be ended; changes nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from data.store import StoreUnavailable
 from execution.engine import to_the_end
 from execution.reconcile import reconcile
 from sextant.alerts import Alert
-from sextant.command import Command, listening
+from sextant.command import Command, Verb, listening
 from sextant.desk import Desk
 from sextant.evaluation.report import table, write_report
 from sextant.evaluation.summary import Summary, summarise
@@ -28,12 +29,15 @@ from sextant.facts import RunStopped
 from sextant.house import House, open_house
 from sextant.market import Service
 from sextant.operator import obey
+from sextant.promotion import clear
 from sextant.session import Session
 from sextant.settings import Settings
 from sextant.telemetry import start_logging
 from sextant.terminal import render
 
-_RECONCILE_EVERY, _RECONCILE_AGAIN = timedelta(minutes=5), timedelta(seconds=2)
+_RECONCILE_EVERY, _RECONCILE_AGAIN = timedelta(minutes=2), timedelta(seconds=2)
+_RECONCILE_WITHIN = timedelta(seconds=10)  # at the end
+_RECONCILE_ENDING = timedelta(seconds=15)  # while the kill switch ends things; exits come first
 _WATCH_EVERY = timedelta(seconds=1)
 _SETTLE_WITHIN = timedelta(seconds=20)  # a supervisor kills after some time, too
 _STOPPING = "the daemon stops"
@@ -48,15 +52,21 @@ _log = structlog.get_logger(__name__)
 async def run_daemon(settings: Settings, *, view: bool, max_bars: int | None = None) -> Summary:
     """Trade until SIGINT or SIGTERM, the end of the market, or `max_bars` bars; then settle.
 
+    SIGUSR1 throws the kill switch; one that comes before the house is open does it then.
+
     Raises:
+        NotCleared: real money is at stake, and not every condition for it is met.
         Fault: the outside world does not let us begin, or go on.
     """
     start_logging(settings, to_file=False)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until we listen to both
-    async with open_house(settings) as house:
-        start_logging(settings, to_file=view)
-        reason = await Daemon(house, max_bars=max_bars).run(view=view)
-        summary = summary_of(house)
+    flatten = asyncio.Event()
+    with _signals_set({signal.SIGUSR1: flatten}):
+        cleared = await clear(settings, os.environ, now=_WALL.now())
+        async with open_house(settings, cleared=cleared) as house:
+            start_logging(settings, to_file=view)
+            reason = await Daemon(house, max_bars=max_bars, flatten=flatten).run(view=view)
+            summary = summary_of(house)
     page = write_report(settings.state_folder / "report", summary, house.session.scorecard)[1]
     _say_goodbye(summary, reason, page, Console(stderr=not view))
     return summary
@@ -82,10 +92,17 @@ def _say_goodbye(summary: Summary, reason: str, page: Path, console: Console) ->
 class Daemon:
     """Drives a house. Each desk decides on each of its symbols in a task of its own."""
 
-    def __init__(self, house: House, *, max_bars: int | None = None) -> None:
+    def __init__(
+        self,
+        house: House,
+        *,
+        max_bars: int | None = None,
+        flatten: asyncio.Event | None = None,
+    ) -> None:
         self._house = house
         self._session = house.session
         self._max_bars = max_bars
+        self._flatten = flatten or asyncio.Event()  # set by whoever wants the kill switch thrown
         self._workers: dict[tuple[str, str], Worker] = {}
 
     async def run(self, *, view: bool) -> str:
@@ -98,6 +115,7 @@ class Daemon:
             reason = await self._work(patience, view=view)
             self._session.keep_costs()  # of decisions that were given up, too
             await self._session.book.engine.drain()
+            await self._reconcile_in_the_end()
             self._house.journal.write(RunStopped(at=self._house.clock.now(), reason=reason))
             await self._house.journal.flush()
             _log.info("stopped; all is on record")
@@ -108,7 +126,7 @@ class Daemon:
         stop = asyncio.Event()
         engine = self._session.book.engine
         self._session.book.alerts.listener = _log_alert
-        with _signals_set(stop):
+        with _signals_set({signal.SIGINT: stop, signal.SIGTERM: stop}):
             async with (
                 listening(self._house.settings.state_folder, self._obey),
                 asyncio.TaskGroup() as tasks,
@@ -117,6 +135,7 @@ class Daemon:
                     tasks.create_task(engine.run(), name="engine"),
                     tasks.create_task(self._keep_reconciled(), name="reconcile"),
                     tasks.create_task(self._keep_watch(), name="watch"),
+                    tasks.create_task(self._heed_signal(), name="kill-switch"),
                 ]
                 if (listen := self._house.venue.listen) is not None:
                     background.append(tasks.create_task(listen(), name="venue"))
@@ -147,6 +166,13 @@ class Daemon:
         _log.warning("obeyed", verb=command.verb, by=command.by, why=command.why, came=text)
         await house.journal.flush()
         return text
+
+    async def _heed_signal(self) -> None:
+        """Throw the kill switch whenever a signal asks for it."""
+        while True:
+            await self._flatten.wait()
+            self._flatten.clear()
+            await self._obey(Command(verb=Verb.FLATTEN, by="a signal", why="SIGUSR1"))
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         """Take the market's events in order, and hand what each desk sees to its worker."""
@@ -197,23 +223,53 @@ class Daemon:
                 return
 
     async def _keep_watch(self) -> None:
-        """Look after the stops every second, whether bars come or not."""
+        """Look after the stops every second, whether bars come or not.
+
+        A kill switch that was on before the start goes on before anything else.
+        """
+        if self._session.book.awaits_venue:
+            self._session.look_after()
         while True:
             await _WALL.sleep(_WATCH_EVERY)
             self._session.look_after()
 
     async def _keep_reconciled(self) -> None:
         """Hold our books against the venue's again: soon while they differ, else now and then."""
-        engine = self._session.book.engine
+        waited = timedelta(0)
         while True:
-            await _WALL.sleep(_RECONCILE_EVERY if engine.reconciled else _RECONCILE_AGAIN)
-            try:
-                found = await reconcile(engine)
-            except Transient as error:
-                _log.warning("could not reconcile", error=str(error))
+            await _WALL.sleep(_RECONCILE_AGAIN)
+            waited += _RECONCILE_AGAIN
+            if waited < self._reconcile_after():
                 continue
-            for difference in found.differences:
-                _log.warning("reconciled", kind=difference.kind, subject=difference.subject)
+            waited = timedelta(0)
+            await self._reconcile()
+
+    async def _reconcile_in_the_end(self) -> None:
+        """What the venue has filled or charged until now is on record, if it answers in time."""
+        try:
+            async with asyncio.timeout(_RECONCILE_WITHIN.total_seconds()):
+                await self._reconcile()
+        except TimeoutError:
+            _log.warning("could not reconcile before stopping: no answer")
+
+    async def _reconcile(self) -> None:
+        try:
+            found = await reconcile(self._session.book.engine)
+        except Transient as error:
+            _log.warning("could not reconcile", error=str(error))
+            return
+        for difference in found.differences:
+            _log.warning("reconciled", kind=difference.kind, subject=difference.subject)
+
+    def _reconcile_after(self) -> timedelta:
+        """How long after the last time to ask the venue again."""
+        book = self._session.book
+        if not book.engine.reconciled:
+            return _RECONCILE_AGAIN
+        if not book.awaits_venue:
+            return _RECONCILE_EVERY
+        is_ending = book.is_ending(self._house.clock.now())
+        return _RECONCILE_ENDING if is_ending else _RECONCILE_AGAIN
 
     async def _show(self) -> None:
         """The live view; trading goes on without it if it fails."""
@@ -301,13 +357,13 @@ def _after(delay: timedelta, act: Callable[[], None]) -> asyncio.TimerHandle:
 
 
 @contextlib.contextmanager
-def _signals_set(stop: asyncio.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM set `stop` while the block runs."""
+def _signals_set(events: Mapping[signal.Signals, asyncio.Event]) -> Iterator[None]:
+    """Each signal sets its event while the block runs."""
     loop = asyncio.get_running_loop()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(sign, stop.set)
+    for sign, event in events.items():
+        loop.add_signal_handler(sign, event.set)
     try:
         yield
     finally:
-        for sign in (signal.SIGINT, signal.SIGTERM):
+        for sign in events:
             loop.remove_signal_handler(sign)

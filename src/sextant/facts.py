@@ -14,13 +14,14 @@ from data.instrument import Symbol
 from data.news import NewsItem
 from data.order_book import OrderBook
 from data.quality import Flaw
+from execution.charge import Charge
 from execution.difference import Reconciliation
 from execution.fill import Fill
 from execution.order import Cancelling, Submitted, Submitting
 from execution.venue import OrderChanged
 from execution.venue_state import Placed, StopTriggered
 from risk.approval import Rejection, Revision
-from risk.breaker import Halt, Reset, RiskState
+from risk.breaker import Flatten, Halt, Resume, RiskState
 from risk.referral import Referral
 from sextant.alerts import Alert
 from sextant.book import OrderNotTaken
@@ -28,6 +29,8 @@ from sextant.command import Command
 from sextant.cycle import Decision, Regeneration
 from sextant.journal.codec import Codec
 from sextant.referrals import ReferralEnded
+from sextant.rehearsal.account import AccountChanged
+from sextant.stages import Cleared
 from sextant.subaccount import DeskRiskState
 
 
@@ -139,7 +142,7 @@ class Commanded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """Between two bars, not every position had its stop: protection looked at the book."""
+    """Between two bars, a position had not its stop, or was due for care: the book was guarded."""
 
     at: datetime
 
@@ -175,6 +178,7 @@ class DecisionFailed:
 
 
 TOPICS: Mapping[str, type] = {
+    "clearance": Cleared,
     "repro": RunStarted,
     "stop": RunStopped,
     "bar": BarSeen,
@@ -198,14 +202,16 @@ TOPICS: Mapping[str, type] = {
     "command": Commanded,
     "risk_state": RiskState,
     "desk_risk_state": DeskRiskState,
-    "reset": Reset,
+    "resume": Resume,
     "halt": Halt,
+    "flatten": Flatten,
     "order_intent": Submitting,
     "not_taken": OrderNotTaken,
     "execution": Submitted,
     "cancel": Cancelling,
     "order": OrderChanged,
     "fill": Fill,
+    "charge": Charge,
     "reconciliation": Reconciliation,
 }
 """What our journal holds, by topic (S1-141)."""
@@ -215,8 +221,12 @@ VENUE_TOPICS: Mapping[str, type] = {
     "triggered": StopTriggered,
     "order": OrderChanged,
     "fill": Fill,
+    "charge": Charge,
 }
 """What the books of a paper venue hold."""
+
+REHEARSAL_TOPICS: Mapping[str, type] = {"account": AccountChanged}
+"""What the books of a rehearsal exchange hold."""
 
 
 def codec() -> Codec:
@@ -227,3 +237,8 @@ def codec() -> Codec:
 def venue_codec() -> Codec:
     """How a paper venue's books are written."""
     return Codec(VENUE_TOPICS)
+
+
+def rehearsal_codec() -> Codec:
+    """How a rehearsal exchange's books are written."""
+    return Codec(REHEARSAL_TOPICS)

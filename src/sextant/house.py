@@ -5,12 +5,15 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
 from data.clock import Clock, SystemClock
+from data.faults import Refused, Transient
 from data.feed import MarketFeed
 from data.instrument import Symbol
+from data.kraken_db.private_trades import Account, keep_account
 from data.postgres.bars import PostgresBarStore
 from data.postgres.embedded import database
 from data.postgres.migrate import migrate
@@ -19,18 +22,21 @@ from data.postgres.upkeep import upkeep
 from data.store import BarStore, StoreUnavailable
 from execution.reconcile import reconcile
 from sextant import wiring
-from sextant.facts import codec, venue_codec
+from sextant.facts import codec, rehearsal_codec, venue_codec
 from sextant.history import read_past, warm_up
+from sextant.journal.codec import Codec
 from sextant.journal.postgres import PostgresJournal
 from sextant.market import DaemonMarket, Service, open_market, require_daemon_market
 from sextant.outside import Outside
 from sextant.recovery import Recollection
 from sextant.session import Session
-from sextant.settings import Settings, secret
+from sextant.settings import RehearsalMarketSettings, Settings, secret
+from sextant.stages import Cleared, require_cleared
 from sextant.venues import OpenVenue, Surroundings, open_venue
 
 _WALL, _UPKEEP_EVERY = SystemClock(), timedelta(days=1)
-DESK_JOURNAL, VENUE_JOURNAL = "desk", "venue:paper"
+_OWN_HISTORY_EVERY = timedelta(minutes=15)
+DESK_JOURNAL, PAPER_JOURNAL, REHEARSAL_JOURNAL = "desk", "venue:paper", "venue:rehearsal"
 _log = structlog.get_logger(__name__)
 
 
@@ -57,8 +63,20 @@ class House:
 
     def services(self) -> list[Service]:
         """What runs beside the trading."""
-        keep = Service(name="upkeep", run=self._keep_store)
-        return [keep, *self.market.services(self.session.learn)]
+        own = [Service(name="upkeep", run=self._keep_store)]
+        if self.venue.account is not None:
+            run = partial(self._keep_history, self.venue.account)
+            own.append(Service(name="own trades", run=run))
+        return [*own, *self.market.services(self.session.learn)]
+
+    async def _keep_history(self, account: Account) -> None:
+        """What the venue itself has on its books of our trades and balances (S0-33)."""
+        while True:
+            try:
+                await keep_account(self.pool, account, self.clock, exchange=self.market.name)
+            except (Transient, Refused) as error:
+                _log.warning("own trades and ledger are left for later", error=str(error))
+            await self.clock.sleep(_OWN_HISTORY_EVERY)
 
     async def _keep_store(self) -> None:
         """Drop what is too old of the market's raw data, at the start and daily."""
@@ -69,13 +87,15 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def open_house(settings: Settings) -> AsyncIterator[House]:
+async def open_house(settings: Settings, *, cleared: Cleared | None = None) -> AsyncIterator[House]:
     """Open storage, recover, reconcile, warm up; then the house is ready for its first bar.
 
     Raises:
+        NotCleared: real money is at stake, and was not `cleared`; nothing was opened.
         Fault: storage, journal or market cannot be opened, or the books do not hold together.
     """
     require_daemon_market(settings)
+    require_cleared(settings, cleared)
     folder = settings.make_state_folder()
     async with contextlib.AsyncExitStack() as stack:
         dsn = secret(settings.storage.dsn_env)
@@ -83,9 +103,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         pool = await stack.enter_async_context(await connect(dsn))
         await migrate(pool)
         market = open_market(settings, pool)
-        stack.push_async_callback(market.close)
-        journal, books, give_up = await _open_journals(stack, pool, market)
-        await market.reach()
+        journal, books, give_up = await _open_journals(stack, pool, market, settings)
+        stack.push_async_callback(market.close)  # before the journals: an exchange of ours has one
+        await market.reach(books)
         venue = await stack.enter_async_context(
             open_venue(
                 settings,
@@ -98,16 +118,23 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 ),
             )
         )
-        house = await _furnish(venue, market, pool, journal, give_up)
+        house = await _furnish(venue, market, pool, journal, give_up, cleared)
         stack.push_async_callback(house.seats.close)
         yield house
         await journal.flush()
 
 
+def books_of(settings: Settings) -> tuple[str, Codec]:
+    """Name and codec of the journal by which a venue of our own remembers its account."""
+    if isinstance(settings.market, RehearsalMarketSettings):
+        return REHEARSAL_JOURNAL, rehearsal_codec()
+    return PAPER_JOURNAL, venue_codec()
+
+
 async def _open_journals(
-    stack: contextlib.AsyncExitStack, pool: Pool, market: DaemonMarket
+    stack: contextlib.AsyncExitStack, pool: Pool, market: DaemonMarket, settings: Settings
 ) -> tuple[PostgresJournal, PostgresJournal, Callable[[], None]]:
-    """Our journal and the paper venue's, each with its writer running until the stack closes.
+    """Our journal and the simulated venue's, each with its writer running until the stack closes.
 
     The third is what stops the writers.
 
@@ -115,8 +142,8 @@ async def _open_journals(
     """
     clock = market.clock
     journals = [
-        PostgresJournal(pool, name=DESK_JOURNAL, codec=codec(), clock=clock),
-        PostgresJournal(pool, name=VENUE_JOURNAL, codec=venue_codec(), clock=clock),
+        PostgresJournal(pool, name=name, codec=written, clock=clock)
+        for name, written in ((DESK_JOURNAL, codec()), books_of(settings))
     ]
     for journal in journals:
         await stack.enter_async_context(journal)
@@ -139,6 +166,7 @@ async def _furnish(
     pool: Pool,
     journal: PostgresJournal,
     give_up: Callable[[], None],
+    cleared: Cleared | None,
 ) -> House:
     settings = venue.settings
     clock, bars = market.clock, PostgresBarStore(pool, exchange=market.name)
@@ -177,6 +205,8 @@ async def _furnish(
     started = wiring.run_started(
         settings, venue.venue, seats, market.name, now, past, resumed=resumed
     )
+    if cleared is not None:
+        journal.write(cleared)
     journal.write(started)
     for left in (*before.undecided(now), *before.unanswered(now)):
         journal.write(left)

@@ -41,6 +41,7 @@ from data.postgres.news import PostgresNewsStore
 from data.postgres.pool import Pool
 from data.postgres.trades import PostgresTradeStore
 from data.store import StoreUnavailable
+from execution.journal import OrderJournal
 from sextant.settings import (
     LiveMarketSettings,
     RecordedMarketSettings,
@@ -96,8 +97,12 @@ class DaemonMarket(Protocol):
         """Time goes on from `at`, where the records end, and never back."""
         ...
 
-    async def reach(self) -> None:
-        """Return once the market can be asked; until then say so again and again."""
+    async def reach(self, books: OrderJournal) -> None:
+        """Return once the market can be asked; until then say so again and again.
+
+        Args:
+            books: What an exchange of our own remembers its account by.
+        """
         ...
 
     async def bring_past(
@@ -187,7 +192,7 @@ class MadeUpMarket:
     def begin_after(self, at: datetime) -> None:
         self.clock.stand_at(at)
 
-    async def reach(self) -> None: ...
+    async def reach(self, books: OrderJournal) -> None: ...
 
     async def bring_past(
         self, symbol: Symbol, needs: Mapping[Timeframe, int], until: datetime
@@ -250,7 +255,7 @@ class LiveMarket:
                 f"{now:%Y-%m-%d %H:%M:%S} here: set this machine's clock right"
             )
 
-    async def reach(self) -> None:
+    async def reach(self, books: OrderJournal) -> None:
         await self._insist(self._source.server_time)
 
     async def bring_past(

@@ -1,10 +1,12 @@
 """A person's hand on a running daemon: what each command does to a session."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from execution.journal import OrderJournal
-from risk.breaker import Halt, Reset, RiskState, TradingState
+from risk.breaker import Flatten, Halt, Resume, RiskState, TradingState
 from risk.referral import consent
+from sextant.book import Book
 from sextant.command import CannotObey, Command, Verb
 from sextant.cycle import ruling_in_words
 from sextant.facts import Commanded
@@ -24,13 +26,19 @@ def obey(session: Session, command: Command, journal: OrderJournal, *, now: date
         raise CannotObey("say who orders it, and why: it goes on record")
     match command.verb:
         case Verb.WAITING:
-            return "\n".join(map(in_words, session.referrals)) or "no order waits for consent"
+            waits = (*map(in_words, session.referrals), *_latched_in_words(session.book, now))
+            return "\n".join(waits) or "no order waits for consent"
         case Verb.HALT:
             journal.write(Commanded(at=now, command=command))
             session.book.note(Halt(by=command.by, why=command.why, at=now))
-            return f"{session.book.state.reason}; `sextant reset` lets entries in again"
-        case Verb.RESET:
-            return _reset(session, command, journal, now)
+            return f"{session.book.state.reason}; `sextant resume` lets entries in again"
+        case Verb.FLATTEN:
+            journal.write(Commanded(at=now, command=command))
+            session.book.note(Flatten(by=command.by, why=command.why, at=now))
+            session.book.guard(now=now)
+            return "\n".join(_latched_in_words(session.book, now))
+        case Verb.RESUME:
+            return _resume(session, command, journal, now)
         case Verb.APPROVE:
             return _approve(session, command, journal, now)
         case Verb.DENY:
@@ -41,31 +49,46 @@ def obey(session: Session, command: Command, journal: OrderJournal, *, now: date
             return f"denied: {intent_id}"
 
 
-def _reset(session: Session, command: Command, journal: OrderJournal, now: datetime) -> str:
+def _latched_in_words(book: Book, now: datetime) -> Iterator[str]:
+    """What the kill switch has yet to end, a line each; nothing where it is off."""
+    states = (book.state, *book.desk_states.values())
+    for latch in (state.latch for state in states if state.latch is not None):
+        done = ": the venue says that nothing is left" if latch.is_done else ""
+        yield f"kill switch since {latch.since:%Y-%m-%d %H:%M:%S}, {latch.reason}{done}"
+    for left in book.unfinished(now):
+        yield f"  still open: {left}"
+
+
+def _resume(session: Session, command: Command, journal: OrderJournal, now: datetime) -> str:
     book = session.book
-    halted = [s for s in (book.state, *book.desk_states.values()) if is_halted(s)]
-    if not halted:
-        raise CannotObey(nothing_to_reset(book.state))
+    states = (book.state, *book.desk_states.values())
+    require_liftable(states)
+    if left := book.unfinished(now):
+        raise CannotObey(f"the kill switch has not done its work: {'; '.join(left)}")
     journal.write(Commanded(at=now, command=command))
-    book.lift(Reset(by=command.by, why=command.why, at=now))
-    lifted = ", ".join(sorted({state.reason for state in halted}))
-    return f"lifted: {lifted}; trading is {book.state.trading}"
+    book.lift(Resume(by=command.by, why=command.why, at=now))
+    return f"lifted: {', '.join(halts_of(states))}; trading is {book.state.trading}"
 
 
-def is_halted(state: RiskState) -> bool:
-    """Whether only a person lets entries in again."""
-    return state.trading is TradingState.HALTED
+def halts_of(states: Iterable[RiskState]) -> list[str]:
+    """Why a person has to let entries in again, each reason once."""
+    return sorted({state.reason for state in states if state.trading is TradingState.HALTED})
 
 
-def nothing_to_reset(state: RiskState | None) -> str:
-    """Why a person can lift nothing."""
-    match state:
-        case RiskState(trading=TradingState.REDUCING):
-            return f"a stop for {state.reason} ends by itself; only a halt is lifted by hand"
-        case RiskState():
-            return "nothing is halted, so there is nothing to reset"
-        case None:
-            return "nothing is on record yet, so there is nothing to reset"
+def require_liftable(states: Iterable[RiskState]) -> None:
+    """Make sure that there is a halt to lift; the first state is the account's.
+
+    Raises:
+        CannotObey: there is none.
+    """
+    account, *desks = states
+    if halts_of((account, *desks)):
+        return
+    if account.trading is TradingState.REDUCING:
+        raise CannotObey(
+            f"a stop for {account.reason} ends by itself; only a halt is lifted by hand"
+        )
+    raise CannotObey("nothing is halted, so there is nothing to resume")
 
 
 def _approve(session: Session, command: Command, journal: OrderJournal, now: datetime) -> str:

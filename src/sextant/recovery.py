@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from data.faults import Refused
 from data.instrument import Symbol
+from execution.charge import Charge
 from execution.fill import Fill
 from risk.breaker import RiskState
 from risk.referral import Referral
@@ -21,7 +22,7 @@ from sextant.facts import (
 )
 from sextant.outside import Outside
 from sextant.referrals import End, ReferralEnded
-from sextant.settings import AccountSettings, DeskSettings, Settings
+from sextant.settings import AccountSettings, DeskSettings, Mode, Settings
 from sextant.subaccount import DeskRiskState, Subaccount
 
 
@@ -62,6 +63,9 @@ class Recollection:
             case Fill():
                 for part in self._parts:
                     part.book(fact)
+            case Charge():
+                for part in self._parts:
+                    part.charge(fact)
             case NewsSeen():
                 self._outside.learn(fact.item)
             case ModelCosts():
@@ -94,10 +98,13 @@ class Recollection:
         if run is None:
             return
         kept = AccountSettings.model_validate(run.settings["account"])
+        is_real, venue = Mode(run.mode).is_real, run.settings["venue"]["kind"]
         what = f"{settings.state_folder}: the books that are kept there are"
         instead = "set it back, or choose another storage.folder"
         if run.market != market:
             raise AnotherAccount(f"{what} of the market {run.market}, not {market}; {instead}")
+        if is_real is not settings.mode.is_real or venue != settings.venue.kind:
+            raise AnotherAccount(f"{what} of mode {run.mode} at {venue}; {instead}")
         if _opening(kept) != _opening(settings.account):
             raise AnotherAccount(f"{what} of another [account]: {_opening(kept)}; {instead}")
 

@@ -13,7 +13,12 @@ from data.feeds.rate_budget import RateBudget
 from data.instrument import Symbol
 from data.news import NewsItem
 from data.postgres.pool import Pool
+from execution.journal import OrderJournal
+from execution.venues.kraken_limits import Tier as Verified
+from execution.venues.kraken_settings import KrakenVenueSettings
 from sextant.market import LiveMarket, Newest, Service, Site
+from sextant.rehearsal.rates import Tier
+from sextant.rehearsal.record import AccountRecord
 from sextant.rehearsal.scenes import synthetic
 from sextant.rehearsal.server import RehearsalServer, Terms
 from sextant.settings import RehearsalMarketSettings, Settings
@@ -40,9 +45,9 @@ class RehearsalMarket:
     def begin_after(self, at: datetime) -> None:
         self.clock.stand_at(at)
 
-    async def reach(self) -> None:
-        """Open the exchange, and let time run."""
-        server = self._server = self._exchange()
+    async def reach(self, books: OrderJournal) -> None:
+        """Open the exchange as its books left it, and let time run."""
+        server = self._server = self._exchange(await AccountRecord.open(books))
         await self._running.enter_async_context(server.serving())
         self.clock.go()
         budget = rate_budget(Exchange.KRAKEN, self.clock)
@@ -56,22 +61,31 @@ class RehearsalMarket:
             budget=budget,
         )
         self._running.push_async_callback(self._followed.close)
-        await self._followed.reach()
+        await self._followed.reach(books)
 
-    def _exchange(self) -> RehearsalServer:
+    def _exchange(self, record: AccountRecord) -> RehearsalServer:
         settings, speed = self._settings, self._rehearsal.speed
         scene = synthetic(
-            seed=self._rehearsal.seed, symbols=list(settings.instruments), start=self.clock.now()
+            seed=self._rehearsal.seed,
+            symbols=list(settings.instruments),
+            start=self.clock.now() if record.account is None else record.account.at,
         )
         terms = Terms(
             balances=settings.account.balances,
             listings=scene.listings,
+            tier=_tier(settings),
             seed=self._rehearsal.seed,
             tick=_TICK * speed,
             heartbeat=_HEARTBEAT * speed,
         )
         return RehearsalServer(
-            terms, prices=scene.prices, clock=self.clock, tape=scene.tape, past=scene.past
+            terms,
+            prices=scene.prices,
+            clock=self.clock,
+            tape=scene.tape,
+            past=scene.past,
+            traded=scene.traded,
+            record=record,
         )
 
     @property
@@ -109,3 +123,16 @@ class RehearsalMarket:
 
     async def close(self) -> None:
         await self._running.aclose()
+
+
+def _tier(settings: Settings) -> Tier:
+    """How far the account is verified at the exchange: as far as the daemon takes it to be."""
+    if not isinstance(settings.venue, KrakenVenueSettings):
+        return Tier()
+    allowed = Verified[settings.venue.tier.upper()].value
+    return Tier(
+        asked=allowed.rest_most,
+        asked_decay=allowed.rest_decay,
+        traded=allowed.trading_most,
+        traded_decay=allowed.trading_decay,
+    )

@@ -101,6 +101,7 @@ async def replay(
             name="paper",
             instruments=settings.instruments,
             terms=settings.paper_venue.terms,
+            margin=settings.paper_venue.margin,
             balances=settings.account.balances,
             journal=UnkeptJournal(),
             clock=clock,

@@ -36,7 +36,19 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _RUN, _STATE = "repro", "risk_state"
 _PASSED_OVER = frozenset(
-    {"stop", "book", "watch", "defect", "alert", "command", "reset", "halt", "not_taken"}
+    {
+        "clearance",
+        "stop",
+        "book",
+        "watch",
+        "defect",
+        "alert",
+        "command",
+        "resume",
+        "halt",
+        "flatten",
+        "not_taken",
+    }
     | {"desk_risk_state", "reconciliation"}
 )
 """Topics that change no figure here, and need not be read."""

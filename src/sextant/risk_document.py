@@ -32,8 +32,8 @@ Tests, by the name in brackets:
 
 _PEAKS = """\
 Rules reject a peak that is not known, or no amount above zero. A judgement marks the account
-first: a peak that a reset has forgotten is then measured anew from the equity of that moment, where
-that is known; one that is no amount stays, and rejects.
+first: a peak that a resume has forgotten is then measured anew from the equity of that moment,
+where that is known; one that is no amount stays, and rejects.
 """
 
 
@@ -91,7 +91,7 @@ def _suite(proof: str) -> str:
 def _judges(info: RuleInfo) -> str:
     if info.kind is not Kind.RULE:
         return "entries" if info.kind is Kind.SCALE else ""
-    judged = {"entries": info.entries, "reductions": info.reductions}
+    judged = {"entries": info.entries, "reductions": info.reductions, "exchanges": info.exchanges}
     return ", ".join(name for name, does in judged.items() if does)
 
 

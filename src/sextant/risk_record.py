@@ -5,8 +5,9 @@ from datetime import datetime
 
 from data.account import ClosedTrade
 from data.instrument import Notional
-from risk.breaker import MarkWatch, RiskEvent, RiskState, next_state
+from risk.breaker import RiskEvent, RiskState, next_state
 from risk.limits import RiskLimits
+from risk.mark_watch import MarkWatch
 
 Told = Callable[[RiskState, RiskState, datetime], None]
 

@@ -171,6 +171,8 @@ class Session:
                 self.watch.book(event)
             case FundingRate():
                 self._outside.note(event)
+                if self._paper is not None:
+                    self._paper.note(event)
             case Trade():
                 pass  # no desk looks at these yet
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -36,6 +36,7 @@ from data.postgres.upkeep import Retention
 from data.quality import QualityLimits
 from data.utc import require_utc
 from execution.engine import EngineSettings
+from execution.paper_costs import MarginRates
 from execution.paper_terms import PaperTerms
 from execution.protection import ProtectionSettings
 from execution.venues.binance_settings import BinanceVenueSettings
@@ -56,7 +57,20 @@ class Mode(StrEnum):
     """How much is real; ordered, and no stage can be skipped."""
 
     REHEARSAL = "rehearsal"  # a made-up or recorded market, a paper venue, stand-ins allowed
-    PAPER = "paper"  # the live market, a paper venue
+    PAPER = "paper"  # the live market, a paper venue or a testnet
+    MICRO = "micro"  # real money, and little of it
+    LIVE = "live"  # real money
+
+    @property
+    def is_real(self) -> bool:
+        """Whether real money is at stake."""
+        return self in (Mode.MICRO, Mode.LIVE)
+
+    @property
+    def before(self) -> "Mode":
+        """The stage whose record lets this one begin; the first has none, and is its own."""
+        stages = list(Mode)
+        return stages[max(0, stages.index(self) - 1)]
 
 
 class Section(BaseModel):
@@ -146,6 +160,14 @@ class PaperVenueSettings(Section):
     latency_ms: Annotated[int, Field(ge=0)]
     participation: Annotated[Decimal, Field(ge=0, le=1)]
     """The most of a bar's volume that one bar may fill, as a share; 0 lifts the bound."""
+    opening_fee: Share
+    """For margin: a share of what is lent. Spot, an instrument without leverage, pays none."""
+    rollover_fee: Share
+    """The same, every four hours from then on."""
+
+    @property
+    def margin(self) -> MarginRates:
+        return MarginRates(opening=self.opening_fee, rollover=self.rollover_fee)
 
     @property
     def terms(self) -> PaperTerms:
@@ -286,6 +308,41 @@ class StorageSettings(Section):
     """State folder: the embedded server's data, logs and reports."""
 
 
+class RecordSettings(Section):
+    """`[live.record]`: where the account of the stage before is kept, as its `[storage]` says."""
+
+    dsn_env: EnvironmentName
+    folder: Path
+
+
+class ExitTestSettings(Section):
+    """`[live.exit_test]`: what that record must show."""
+
+    min_span: Annotated[timedelta, Field(gt=timedelta(0))]
+    """From the first bar to the newest."""
+    min_trades: Annotated[int, Field(ge=1)]
+    """Positions that were closed."""
+    sharpe_above: float
+    """Of daily returns, annualised over 365 days."""
+    drawdown_below: Annotated[float, Field(gt=0, le=1)]
+    """Largest fall from a running peak, as a fraction of the peak."""
+    wins_above: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the closed trades that made money after fees."""
+    uptime_above: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the bars due that were dealt with in time."""
+    errors_below: Annotated[float, Field(gt=0, le=1)]
+    """Share of the decisions that failed."""
+
+
+class LiveSettings(Section):
+    """`[live]`: on what conditions real money is traded."""
+
+    micro_capital: Positive
+    """The most that all desks may have together in mode "micro", in the account's currency."""
+    record: RecordSettings
+    exit_test: ExitTestSettings
+
+
 class EvaluationSettings(Section):
     """`[evaluation]`: how votes are scored."""
 
@@ -316,12 +373,15 @@ class Settings(Section):
     """How much of the news agents are shown."""
     evaluation: EvaluationSettings
     storage: StorageSettings
+    live: LiveSettings | None = None
+    """Only where `mode` is "micro" or "live"."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [
             *_account_problems(self),
             *_venue_problems(self),
+            *_stage_problems(self),
             *_seat_problems(self),
             *_desk_problems(self),
         ]
@@ -394,11 +454,50 @@ def _venue_problems(settings: Settings) -> Iterator[str]:
         return
     if settings.mode is Mode.REHEARSAL and source != "rehearsal":
         yield f'venue.kind: {venue.kind!r} in a rehearsal needs market.source "rehearsal"'
-    if settings.mode is Mode.PAPER:
-        yield f'venue.kind: {venue.kind!r} sends orders; mode "paper" has kind "paper"'
+    if settings.mode is Mode.PAPER and not is_testnet(venue):
+        yield (
+            f'venue.kind: {venue.kind!r} sends orders; mode "paper" has kind "paper", or a testnet'
+        )
     unknown = set(venue.leverage) - {i.symbol for i in settings.instrument}
     if unknown:
         yield f"venue.leverage: {', '.join(sorted(unknown))} is no instrument"
+
+
+def is_testnet(venue: VenueSettings) -> bool:
+    """Whether orders go to an exchange's own playground, where no money is real."""
+    match venue:
+        case BinanceVenueSettings():
+            return venue.kind == "binanceusdm_testnet"
+        case HyperliquidVenueSettings():
+            return venue.testnet
+        case _:
+            return False
+
+
+def _stage_problems(settings: Settings) -> Iterator[str]:
+    mode, venue, market = settings.mode, settings.venue, settings.market
+    is_paper = isinstance(venue, PaperTradingSettings)
+    if mode is not Mode.REHEARSAL and not is_paper and market.source != venue.kind:
+        yield f"market.source: {market.source!r}; orders at {venue.kind!r} go by its own prices"
+    if not mode.is_real:
+        return
+    if is_paper or is_testnet(venue):
+        yield f"venue.kind: mode {mode.value!r} trades real money; name the account's exchange"
+    if isinstance(market, LiveMarketSettings) and market.urls is not None:
+        yield "market.urls: real orders go by the exchange's own prices; take it out"
+    if settings.live is None:
+        yield f"live: missing; mode {mode.value!r} needs it, as config/micro.toml has it"
+    elif mode is Mode.MICRO:
+        yield from _micro_problems(settings.desk, settings.live.micro_capital)
+
+
+def _micro_problems(desks: Sequence[DeskSettings], most: Decimal) -> Iterator[str]:
+    for desk in desks:
+        if desk.capital is None:
+            yield f'desk[{desk.strategy_id}].capital: missing; mode "micro" wants it of every desk'
+    together = sum((desk.capital for desk in desks if desk.capital is not None), Decimal(0))
+    if together > most:
+        yield f"desk.capital: {together} in all; live.micro_capital allows {most}"
 
 
 def _seat_problems(settings: Settings) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """A desk's own part of the account: its capital, its instruments, its limits, its risk state.
 
-What the fills in its instruments have made of the capital is what it has; whose order a fill came
-of does not matter, so that a stop, or a breaker's cut, counts for the desk too. No two desks with a
-part of their own share an instrument.
+What the fills in its instruments, and the charges for them, have made of the capital is what it
+has; a charge of which the venue does not say what it is for is the account's alone. Whose order a
+fill came of does not matter, so that a stop, or a breaker's cut, counts for the desk too. No two
+desks with a part of their own share an instrument.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from data.account import AccountState, ClosedTrade
 from data.bar import Bar
 from data.instrument import Symbol
+from execution.charge import Charge
 from execution.fill import Fill
 from execution.ledger import Ledger
 from risk.breaker import RiskState
@@ -45,6 +47,11 @@ class Subaccount:
     def book(self, fill: Fill) -> ClosedTrade | None:
         """Take in a fill, if it is in one of the desk's instruments; the trade that it ended."""
         return self.ledger.book(fill) if fill.symbol in self.symbols else None
+
+    def charge(self, charge: Charge) -> None:
+        """Take in a charge, if it is for one of the desk's instruments."""
+        if charge.symbol in self.symbols:
+            self.ledger.charge(charge)
 
     def mark(self, bar: Bar) -> None:
         """Value `bar`'s symbol at its close."""

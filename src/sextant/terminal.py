@@ -14,6 +14,7 @@ from agents.vote import Abstention, Ballot
 from data.account import AccountState
 from data.defect import Defect
 from data.instrument import Symbol
+from execution.planned_stop import PlannedStop
 from risk.breaker import RiskState, TradingState
 from risk.intent import Direction
 from sextant.cycle import Decision, ruling_in_words
@@ -43,10 +44,12 @@ def render(
     parts: list[RenderableType] = [
         Text(f"{title}   {now:%Y-%m-%d %H:%M:%S} UTC   bar {card.bars:,}", style="bold"),
         _risk(session.book.state),
+        *_kill_switch(session, now),
         *(_unfit(symbol, found) for symbol, found in session.defects.items() if found),
         *(Text(f"waits for consent: {in_words(r)}", style="yellow") for r in session.referrals),
         *_money(card, account, model_costs_usd),
         _market(card, account),
+        *map(_plan, _held_plans(session, account)),
         *(_desk(desk, decisions) for desk, decisions in _by_desk(session).items()),
     ]
     return Group(*parts)
@@ -125,6 +128,22 @@ def _position(account: AccountState, symbol: Symbol) -> tuple[str, str, str]:
     )
 
 
+def _held_plans(session: Session, account: AccountState) -> list[PlannedStop]:
+    plans = session.book.engine.plans
+    return [plans[symbol] for symbol in account.positions if symbol in plans]
+
+
+def _plan(plan: PlannedStop) -> Text:
+    """Where a position ends, and what it was entered for."""
+    ends = [f"stop {plan.price:,f}"]
+    if plan.target is not None:
+        ends.append(f"target {plan.target:,f}")
+    if plan.falsified_at is not None:
+        ends.append(f"wrong at {plan.falsified_at:,f}")
+    why = f"; {plan.thesis}" if plan.thesis else ""
+    return Text(f"{plan.symbol} held: {', '.join(ends)}{why}")
+
+
 def _ballots(decision: Decision) -> Table:
     ballots = Table(
         Column("seat", no_wrap=True),
@@ -166,6 +185,18 @@ def _risk(state: RiskState) -> Text:
     until = f" until {state.halted_until:%Y-%m-%d %H:%M}" if state.halted_until else ""
     streak = f", {state.loss_streak} losses in a row" if state.loss_streak else ""
     return Text(f"risk {state.trading}{reason}{until}{streak}", style=style)
+
+
+def _kill_switch(session: Session, now: datetime) -> list[Text]:
+    """What it has yet to end; nothing where the account's is off."""
+    latch = session.book.state.latch
+    if latch is None:
+        return []
+    if latch.is_done:
+        said = "the venue says that nothing of ours is left; `sextant resume` lets entries in again"
+        return [Text(f"kill switch done: {said}", style="yellow")]
+    left = "; ".join(session.book.unfinished(now))
+    return [Text(f"kill switch since {latch.since:%H:%M:%S}, still open: {left}", style="bold red")]
 
 
 def _money(card: Scorecard, account: AccountState, model_costs_usd: Decimal) -> list[Text]:

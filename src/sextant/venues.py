@@ -13,6 +13,7 @@ from data.clock import Clock
 from data.collect.patience import Patience
 from data.feeds.rate_budget import RateBudget
 from data.instrument import Instrument, Symbol
+from data.kraken_db.private_trades import Account
 from execution.journal import OrderJournal
 from execution.venue import Venue
 from execution.venues import ccxt_venue
@@ -36,6 +37,7 @@ class OpenVenue:
     settings: Settings  # with the grid and the fees that the venue really has
     paper: PaperVenue | None = None  # the same, where bars have to be shown to it
     listen: Callable[[], Coroutine[None, None, None]] | None = None  # has to run beside the engine
+    account: Account | None = None  # whose histories can be read beside
 
     async def recall(self, bars: Sequence[Bar]) -> None:
         """Show a paper venue the prices from before; what they could fill it has."""
@@ -68,6 +70,7 @@ class Prepared:
 
     exchange: TradedExchange
     steps: Sequence[Callable[[], Awaitable[None]]]
+    account: Account | None = None
 
 
 @contextlib.asynccontextmanager
@@ -103,6 +106,7 @@ async def open_paper(settings: Settings, books: OrderJournal, clock: Clock) -> P
         name="paper",
         instruments=settings.instruments,
         terms=settings.paper_venue.terms,
+        margin=settings.paper_venue.margin,
         balances=settings.account.balances,
         journal=books,
         clock=clock,
@@ -135,6 +139,7 @@ async def _open_exchange(
                 taker_fee=max(tier.taker for tier in fees.values()),
             ),
             listen=venue.run,
+            account=prepared.account,
         )
     finally:
         await venue.close()
@@ -154,6 +159,7 @@ def _prepared(wanted: ExchangeSettings, around: Surroundings) -> Prepared:
 
 
 def _kraken(wanted: KrakenVenueSettings, around: Surroundings) -> Prepared:
+    from data.kraken_db.account import KrakenAccount
     from execution.venues.kraken_exchange import KrakenExchange
     from execution.venues.kraken_limits import KrakenLimits, Tier
     from execution.venues.kraken_line import Keys, KrakenLine
@@ -176,7 +182,9 @@ def _kraken(wanted: KrakenVenueSettings, around: Surroundings) -> Prepared:
         since=around.since,
         attach_stops=wanted.attach_stops,
     )
-    return Prepared(exchange=exchange, steps=[exchange.require_safe_key])
+    return Prepared(
+        exchange=exchange, steps=[exchange.require_safe_key], account=KrakenAccount(line.ask)
+    )
 
 
 def _binance(wanted: BinanceVenueSettings, around: Surroundings) -> Prepared:

@@ -34,6 +34,7 @@ from data.faults import Refused
 from data.instrument import Notional
 from data.market_watch import MarketWatch
 from data.snapshot import MarketHistory
+from execution.care import PositionCare
 from execution.engine import Engine
 from execution.journal import OrderJournal
 from execution.ledger import Ledger
@@ -232,6 +233,7 @@ def session(
     book = Book(
         engine=engine,
         protection=Protection(engine.instruments, settings.protection),
+        care=PositionCare(engine.instruments, settings.protection),
         limits=settings.risk,
         state=state or _first_state(engine, clock),
         journal=journal,

@@ -7,11 +7,13 @@ import asyncio
 import random
 import uuid
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from data.clock import ManualClock
+from data.funding import FundingRate
 from execution.fill import Fill
 from execution.order import OrderStatus
 from execution.venue import (
@@ -66,6 +68,21 @@ class PaperArena:
         self._bars += 1
         self.clock.move_to(bar.closed_at)
         await self.venue.observe(bar)
+
+    async def levy(self, amount):
+        """Have so much funding paid for the position, at the beginning of the next bar."""
+        position = (await self.venue.balances())["BTC"]
+        now = self.clock.now()
+        rate = FundingRate(
+            symbol=BTC,
+            at=now,
+            seen_at=now,
+            rate=amount / position / 100,
+            interval=timedelta(hours=1),
+            mark_price=Decimal(100),
+        )
+        self.venue.note(rate)
+        await self.move("100 100 100 100")
 
 
 ARENAS = {
@@ -181,6 +198,33 @@ async def test_fills_come_in_order_and_can_be_resumed(arena, venue):
     assert not await venue.fills(after=3)
 
 
+async def test_charges_are_told_in_order_and_are_gone_from_the_balances(arena, venue):
+    assert not await venue.charges()
+    await venue.submit(approved("order", "2"))
+    await arena.move("100 100 100 100")
+    before = (await venue.balances())["USDT"]
+    for amount in ("1.5", "0.25"):
+        await arena.levy(Decimal(amount))
+    charges = await venue.charges()
+    assert [(c.asset, c.amount, c.symbol) for c in charges] == [
+        ("USDT", Decimal("1.5"), BTC),
+        ("USDT", Decimal("0.25"), BTC),
+    ]
+    assert before - (await venue.balances())["USDT"] == Decimal("1.75")
+
+
+async def test_charges_can_be_asked_for_again_from_any_time_on(arena, venue):
+    await venue.submit(approved("order", "2"))
+    await arena.move("100 100 100 100")
+    for amount in ("1.5", "0.25"):
+        await arena.levy(Decimal(amount))
+    first, second = await venue.charges()
+    assert first.charge_id != second.charge_id
+    assert list(await venue.charges(since=first.charged_at)) == [first, second]
+    assert second in await venue.charges(since=second.charged_at)
+    assert not await venue.charges(since=second.charged_at + timedelta(hours=1))
+
+
 async def test_a_partial_fill_leaves_the_rest_working(arena, venue):
     await venue.submit(approved("order", "2", limit="99.5"))
     await arena.move("100 100 99 100", volume="5")
@@ -233,6 +277,52 @@ async def test_an_attached_stop_is_there_with_the_fill_and_closes_the_position(a
     await arena.move("96 97 90 91")
     assert await settled_quantity(venue) == 0
     assert not await venue.open_orders()
+
+
+def a_stop(name, trigger, *, replaces=None, quantity="-1"):
+    return approved(name, quantity, trigger=trigger, reduce_only=True, replaces=replaces)
+
+
+@pytest.mark.req("S0-26")
+async def test_an_order_takes_the_place_of_another(arena, venue):
+    await venue.submit(approved("entry", "1"))
+    await arena.move("100 100 100 100")
+    await venue.submit(a_stop("first", "95"))
+    await arena.move("100 100 100 100")
+    venue.drain()
+    second = a_stop("second", "97", replaces="first")
+    await venue.submit(second)
+    await venue.submit(second)
+    await arena.move("100 100 100 100")
+    told = [(event.order.client_order_id, event.order.status) for event in venue.drain()]
+    assert told == [
+        (an_id("second"), OrderStatus.OPEN),
+        (an_id("first"), OrderStatus.CANCELLED),
+    ]
+    (working,) = await venue.open_orders()
+    assert (working.client_order_id, working.trigger) == (an_id("second"), 97)
+    await arena.move("96 97 90 91")
+    assert await settled_quantity(venue) == 0
+
+
+async def test_an_order_that_is_declined_takes_no_place(arena, venue):
+    await venue.submit(approved("entry", "1"))
+    await arena.move("100 100 100 100")
+    await venue.submit(a_stop("first", "95"))
+    with pytest.raises(OrderRefused):
+        await venue.submit(a_stop("second", "97", quantity="-0.0000001", replaces="first"))
+    (working,) = await venue.open_orders()
+    assert working.client_order_id == an_id("first")
+
+
+async def test_a_place_that_is_free_already_is_taken_all_the_same(arena, venue):
+    await venue.submit(approved("entry", "1"))
+    await arena.move("100 100 100 100")
+    await venue.submit(a_stop("first", "95"))
+    await venue.cancel(an_id("first"))
+    await venue.submit(a_stop("second", "97", replaces="first"))
+    await venue.submit(a_stop("third", "98", replaces="never there"))
+    assert {order.trigger for order in await venue.open_orders()} == {97, 98}
 
 
 async def test_a_reduce_only_order_never_turns_the_position(arena, venue):

@@ -6,8 +6,9 @@ import signal
 import pytest
 
 from execution.order import Cancelling, Submitting
+from risk.intent import Purpose
 from sextant.facts import RunStarted, RunStopped
-from tests.builders_daemon import EAGER, Rehearsal, a_config, flaws, servers, what_is_left
+from tests.builders_daemon import CARE, EAGER, Rehearsal, a_config, flaws, servers, what_is_left
 from tests.builders_postgres import server_folder  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.xdist_group("daemon")
@@ -49,7 +50,7 @@ async def left_after_an_orderly_stop(rehearsal, folder):
     "seed", [11, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(12, 24))]
 )
 async def test_ten_kills_at_random_lose_and_repeat_nothing(server_folder, seed):  # noqa: F811
-    config = a_config(server_folder, EAGER if seed % 2 else THIN + EAGER)
+    config = a_config(server_folder, CARE + (EAGER if seed % 2 else THIN + EAGER))
     rehearsal, rng = Rehearsal(config), random.Random(seed)
     for _ in range(KILLS):
         died = rehearsal.killed_after(rng.randrange(50, LATEST))
@@ -81,6 +82,22 @@ async def test_a_cancellation_on_record_is_sent_after_a_kill(server_folder):  # 
     cancelled = {fact.client_order_id for fact in left.of(Cancelling)}
     assert cancelled
     assert all(left.books.orders[i].is_final for i in cancelled)
+    audited = rehearsal.audited()
+    assert audited.code == 0, audited.said
+
+
+@pytest.mark.req("S0-26")
+async def test_a_kill_while_a_stop_moves_leaves_one_stop(server_folder):  # noqa: F811
+    rehearsal = Rehearsal(a_config(server_folder, CARE + EAGER))
+    for place in ("Engine.accept", "PaperVenue.submit", "PaperVenue._record"):
+        module = "execution.engine" if "Engine" in place else "execution.venues.paper"
+        died = rehearsal.signalled(f"{module}:{place}", 25, "after")
+        assert died.code == -signal.SIGKILL, died.said
+    left = await left_after_an_orderly_stop(rehearsal, server_folder)
+    assert flaws(left) == []
+    asked = [fact.order for fact in left.of(Submitting)]
+    assert [order for order in asked if order.replaces is not None]
+    assert {Purpose.TAKE_PROFIT, Purpose.MAX_AGE} & {order.purpose for order in asked}
     audited = rehearsal.audited()
     assert audited.code == 0, audited.said
 

@@ -630,6 +630,22 @@ async def test_balances_are_the_ledgers(quantity):
     assert fill.side is Side.of(signed)
 
 
+async def test_funding_of_weeks_is_told_once_and_in_order():
+    """More than a page of it, over more than one span; of another market too, and not before."""
+    async with a_site(running=False, since=SystemClock().now() - timedelta(days=10)) as site:
+        now = site.account.now_ms
+        for n in range(1_300):
+            site.account.fund(ETH if n % 2 else BTC, Decimal(n))
+            site.account.incomes[-1]["time"] = now - (1_300 - n) * 600_000
+        site.account.fund(BTC, Decimal(7))
+        site.account.incomes[-1]["time"] = now - 11 * 24 * 3_600_000
+        charges = await site.venue.charges()
+        latest = await site.venue.charges(since=charges[-2].charged_at)
+    assert [charge.amount for charge in charges] == list(range(1_300))
+    assert {charge.symbol for charge in charges} == {BTC, ETH}
+    assert latest == charges[-2:]
+
+
 async def test_a_position_made_smaller_and_turned_leaves_its_profit():
     async with a_site(running=False) as site:
         paid = Decimal(0)

@@ -1,4 +1,4 @@
-"""A person's hand on a running daemon: consent, denial, halt and reset, all on record."""
+"""A person's hand on a running daemon: consent, denial, halt and resume, all on record."""
 
 import asyncio
 import stat
@@ -103,20 +103,20 @@ async def test_without_an_answer_a_referral_ends_and_nothing_is_bought(tmp_path,
 
 
 @pytest.mark.req("S1-97")
-async def test_a_halt_stops_entries_until_its_reset_and_the_audit_is_content(tmp_path, configured):
+async def test_a_halt_stops_entries_until_it_is_lifted_and_the_audit_is_sound(tmp_path, configured):
     config = a_config(tmp_path)
     async with running(config) as house:
         folder = house.settings.state_folder
         with pytest.raises(CannotObey, match="nothing is halted"):
-            await send(folder, command(Verb.RESET))
+            await send(folder, command(Verb.RESUME))
         assert "halted by Ada" in await send(folder, command(Verb.HALT))
         assert house.session.book.state.trading is TradingState.HALTED
-        assert "lifted" in await send(folder, command(Verb.RESET))
+        assert "lifted" in await send(folder, command(Verb.RESUME))
         assert house.session.book.state.trading is TradingState.ACTIVE
         with pytest.raises(CannotObey, match="say who"):
             await send(folder, command(Verb.HALT, by=" "))
     left = await what_is_left(config)
-    assert [c.command.verb for c in left.of(Commanded)] == [Verb.HALT, Verb.RESET]
+    assert [c.command.verb for c in left.of(Commanded)] == [Verb.HALT, Verb.RESUME]
     async with await connect(configured) as pool:
         found = await audit(load_settings(config), pool)
     assert found.is_sound, found

@@ -42,7 +42,7 @@ async def test_the_account_is_what_it_was(tmp_path):
         }
         assert after.account(now).positions == before.account(now).positions
         assert house.session._paper._matching._bars.keys() == after.engine.instruments.keys()
-    assert before.state.loss_streak > 0
+    assert before.state.cool_down_until
     assert before.ledger.equity != Decimal(10_000)
 
 

@@ -5,13 +5,15 @@ from decimal import Decimal
 import pytest
 
 from data.postgres.pool import connect
+from execution.charge import Charge
 from execution.fill import Fill
 from execution.order import Submitting
 from risk.approval import Rejection
 from risk.breaker import TradingState
 from sextant.audit import audit
+from sextant.command import Command, Verb
 from sextant.facts import BarSeen
-from sextant.reset import run_reset
+from sextant.offline import obey_offline
 from sextant.settings import load_settings
 from sextant.settings_file import BadSettings
 from sextant.subaccount import DeskRiskState
@@ -35,7 +37,7 @@ def configured(monkeypatch, postgres):
 
 
 def the_desks_equity(left):
-    """What the capital has become by the fills in BTC/USDT alone, at the last bar's close."""
+    """What the capital has become by fills and charges in BTC/USDT alone, at the last close."""
     cash, held = Decimal(CAPITAL), Decimal(0)
     for fill in left.of(Fill):
         if fill.symbol == "BTC/USDT":
@@ -43,6 +45,7 @@ def the_desks_equity(left):
             cash -= signed * fill.price + fill.fee
             held += signed
             assert fill.fee_asset == "USDT"
+    cash -= sum(charge.amount for charge in left.of(Charge) if charge.symbol == "BTC/USDT")
     bars = [seen.bar for seen in left.of(BarSeen) if seen.bar.symbol == "BTC/USDT"]
     return cash + held * bars[-1].close
 
@@ -77,7 +80,8 @@ async def test_its_own_drawdown_halts_the_desk_and_nobody_else(tmp_path, configu
 
     resumed = await ran(config, 30)  # a restart lifts nothing
     assert resumed.session.book.desk_states["chance-btc"].trading is TradingState.HALTED
-    lifted = await run_reset(settings, by="Ada", why="looked at it")
+    resume = Command(verb=Verb.RESUME, by="Ada", why="looked at it")
+    lifted = await obey_offline(settings, resume)
     assert lifted.lifted == ("drawdown_limit",)
     again = await ran(config, 3)
     assert again.session.book.desk_states["chance-btc"].trading is TradingState.ACTIVE

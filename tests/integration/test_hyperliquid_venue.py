@@ -789,3 +789,16 @@ async def test_questions_cost_what_the_venue_says():
         await site.venue.order(an_id("none"))
         await site.venue.open_orders()
         assert ip.spent - before == site.server.info_weight - counted == 24
+
+
+async def test_funding_is_told_page_by_page():
+    """Five hundred rows to an answer, the first of the next within the last one's moment."""
+    async with a_site(running=False) as site:
+        account = site.server.account
+        now = account.now_ms
+        for n in range(1_200):
+            account.fund("ETH" if n % 2 else "BTC", Decimal(n + 1))
+            account.funding[-1]["time"] = now + n // 2
+        charges = await site.venue.charges()
+    assert [charge.amount for charge in charges] == list(range(1, 1_201))
+    assert len({charge.charge_id for charge in charges}) == 1_200

@@ -9,11 +9,11 @@ from data.clock import ManualClock
 from data.collect.patience import Patience
 from data.feeds.source import SourceRefused, SourceUnavailable
 from data.instrument import Side
-from data.kraken_db.account import KrakenAccount
+from data.kraken_db.account import KeyedClient, KrakenAccount
 from data.kraken_db.private_trades import (
     PAUSE,
     NoKey,
-    open_account,
+    open_client,
     read_account,
 )
 from data.kraken_db.window import Window
@@ -94,7 +94,8 @@ LEDGER = {f"L{number}": an_entry_row(number) for number in range(51)}
 
 class Site:
     def __init__(self, server, store=None, key=KEY):
-        self.account = KrakenAccount(key, SECRET, urls=server.urls)
+        self.client = KeyedClient(key, SECRET, urls=server.urls)
+        self.account = KrakenAccount(self.client.ask)
         self.store = store or MemoryHistory()
         self.clock = QuickClock(NOW)
         self.progress = MemoryProgress(), MemoryProgress()
@@ -113,7 +114,7 @@ class Site:
         return self
 
     async def __aexit__(self, *_):
-        await self.account.close()
+        await self.client.close()
 
 
 @pytest.mark.req("S0-33", "S1-24")
@@ -233,7 +234,7 @@ def test_without_keys_the_error_names_the_variables(monkeypatch, given, named):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(NoKey, match=named):
-        open_account()
+        open_client()
 
 
 def test_a_window_is_what_was_written_of_it():

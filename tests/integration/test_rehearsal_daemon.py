@@ -1,11 +1,12 @@
 """The daemon at the rehearsal exchange, over the adapter that it would trade at Kraken with."""
 
-import textwrap
+from datetime import timedelta
 
 import pytest
 from rich.console import Console
 
 from data.instrument import Side
+from data.postgres.pool import connect
 from execution.fill import Fill
 from execution.reconcile import reconcile
 from sextant.audit import run_audit
@@ -13,11 +14,10 @@ from sextant.daemon import Daemon
 from sextant.facts import RunStarted
 from sextant.house import open_house
 from sextant.settings import BadSettings, load_settings
-from tests.builders_daemon import EAGER, ROOT, what_is_left
+from tests.builders_daemon import ROOT, what_is_left
+from tests.builders_rehearsal_left import a_rehearsal, rehearsal_flaws
 
 pytestmark = pytest.mark.xdist_group("daemon")
-
-SPEED = 120.0
 
 
 @pytest.fixture(autouse=True)
@@ -25,17 +25,6 @@ def dsn(monkeypatch, postgres):
     """A database of the test's own is the configured one."""
     monkeypatch.setenv("SEXTANT_DATABASE_URL", postgres)
     return postgres
-
-
-def a_rehearsal(folder, text=EAGER, **market):
-    path = folder / "rehearsal.toml"
-    keys = "".join(f"{key} = {value}\n" for key, value in ({"speed": SPEED} | market).items())
-    path.write_text(
-        f'extends = "{ROOT / "config" / "rehearsal.toml"}"\n'
-        + textwrap.dedent(text)
-        + f'[market]\n{keys}[storage]\nfolder = "{folder / "state"}"\n'
-    )
-    return path
 
 
 def require_stops(exchange):
@@ -67,6 +56,46 @@ async def test_it_trades_there_and_the_books_agree(tmp_path):
     assert {fill.fee_asset for fill in fills} <= {"USDT", "BTC"}
     require_stops(exchange)
     assert await run_audit(load_settings(config), export=None, console=Console())
+
+
+@pytest.mark.req("S0-33")
+async def test_what_the_exchange_booked_is_kept_beside(tmp_path, dsn):
+    async with open_house(load_settings(a_rehearsal(tmp_path))) as house:
+        await Daemon(house, max_bars=90).run(view=False)
+        exchange = house.market._server.exchange
+    early = exchange.now - timedelta(minutes=20)  # it looks each quarter of an hour
+    async with await connect(dsn) as pool:
+        trades = {row["trade_id"]: row for row in await pool.fetch("SELECT * FROM private_trades")}
+        entries = await pool.fetch("SELECT * FROM ledger_entries")
+    assert {t.txid for t in exchange.trades.values() if t.fill.filled_at < early} <= trades.keys()
+    assert trades and trades.keys() <= exchange.trades.keys()
+    assert {row["exchange"] for row in (*trades.values(), *entries)} == {"rehearsal-7"}
+    for trade_id, row in trades.items():
+        assert row["quantity"] == exchange.trades[trade_id].fill.quantity
+    assert {row["refid"] for row in entries} & trades.keys()
+
+
+@pytest.mark.req("S1-76")
+async def test_the_exchange_outlives_the_daemon(tmp_path):
+    config = a_rehearsal(tmp_path)
+    before = None
+    for bars in (40, 25, 25):
+        async with open_house(load_settings(config)) as house:
+            exchange = house.market._server.exchange
+            if before is not None:
+                assert exchange.now >= before.now
+                assert exchange.orders.keys() >= before.orders.keys()
+                assert list(exchange.trades)[: len(before.trades)] == list(before.trades)
+                entries = exchange.wallet.entries[: len(before.wallet.entries)]
+                assert entries == before.wallet.entries
+                assert house.session.book.engine.reconciled
+            await Daemon(house, max_bars=bars).run(view=False)
+        require_stops(exchange)
+        before = exchange
+        assert await run_audit(load_settings(config), export=None, console=Console())
+    left = await what_is_left(config)
+    assert [started.resumed for started in left.of(RunStarted)] == [False, True, True]
+    assert rehearsal_flaws(left) == []
 
 
 @pytest.mark.parametrize(

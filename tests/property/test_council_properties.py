@@ -46,16 +46,23 @@ def test_a_regime_in_force_was_read_twice_in_a_row(said):
 
 
 @settings(max_examples=200)
-@given(atr=numbers, close=prices, side=sides, regime=regimes)
-def test_exits_are_on_the_grid_and_on_their_own_sides_of_the_market(atr, close, side, regime):
+@given(atr=numbers, average=numbers, close=prices, side=sides, regime=regimes)
+def test_exits_are_on_the_grid_and_on_their_own_sides_of_the_market(
+    atr, average, close, side, regime
+):
     bar = a_bar(round(close, 2))
-    exits = exit_prices(a_snapshot(bars=[bar], values={"atr_14": atr}), side, regime, COUNCIL)
+    snapshot = a_snapshot(bars=[bar], values={"atr_14": atr, "ema_50": average})
+    exits = exit_prices(snapshot, side, regime, COUNCIL)
     if exits is None:
         return
-    low, high = sorted(exits)
+    low, high = sorted([exits.stop, exits.target])
     assert 0 < low < bar.close < high
     assert (exits.stop < bar.close) == (side is Direction.LONG)
-    assert all(price % an_instrument().tick == 0 for price in exits)
+    assert all(price % an_instrument().tick == 0 for price in exits if price is not None)
+    if exits.falsified_at is not None:
+        nearest = bar.close + (exits.stop - bar.close) * COUNCIL.falsified_from
+        assert min(exits.stop, nearest) <= exits.falsified_at <= max(exits.stop, nearest)
+        assert exits.falsified_at != exits.stop
 
 
 @given(

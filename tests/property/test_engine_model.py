@@ -7,7 +7,7 @@ in the end our books are the venue's, and every position has stops for exactly i
 import asyncio
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.instrument import Side
+from execution.care import PositionCare
 from execution.order import Submitting
-from execution.protection import CancelStop, Protection, ProtectionSettings, cover
+from execution.protection import CancelOrder, Protection, ProtectionSettings, cover
 from execution.reconcile import reconcile
 from execution.venue import VenueUnavailable
 from tests.builders_engine import a_clock, a_paper_venue, an_engine, an_entry, an_exit, sealed
@@ -32,7 +33,24 @@ SHAPES = {  # open, high, low, close, as shares of the usual price
     "spike": "1 1.07 0.99 1.01",
     "gap down": "0.9 0.92 0.88 0.9",
 }
-FIT = ProtectionSettings(patience=timedelta(seconds=90), deadline=timedelta(minutes=10))
+FIT = ProtectionSettings(
+    patience=timedelta(seconds=90),
+    deadline=timedelta(minutes=10),
+    take_profit=True,
+    break_even_from=Decimal("0.005"),
+    break_even_buffer=Decimal("0.001"),
+    trail_from=Decimal("0.01"),
+    trail_distance=Decimal("0.01"),
+    move_every=timedelta(minutes=1),
+    max_age=timedelta(minutes=60),
+)
+
+
+def an_entry_with_a_thesis(name, quantity, *, stop, **terms):
+    intent = an_entry(name, quantity, stop=stop, **terms).intent
+    room = PRICES[intent.symbol] - intent.stop
+    carried = {"target": intent.stop + 3 * room, "falsified_at": intent.stop + room / 2}
+    return sealed(replace(intent, **carried))
 
 
 class Died(Exception):
@@ -98,6 +116,7 @@ class World:
     def start(self):
         self.engine = an_engine(self.wire, self.clock, self.journal, leverage="3")
         self.protection = Protection(instruments("3"), FIT)
+        self.care = PositionCare(instruments("3"), FIT)
         self.run(self.engine.recover(self.journal.facts()))
         self.look()
 
@@ -128,7 +147,7 @@ class World:
         if account.held(symbol) or account.pending(symbol) or not account.reconciled:
             return
         stop = PRICES[symbol] * (1 - side.sign * Decimal("0.05"))
-        self.accept(an_entry, QUANTITIES[symbol] * side.sign, symbol, stop=str(stop))
+        self.accept(an_entry_with_a_thesis, QUANTITIES[symbol] * side.sign, symbol, stop=str(stop))
 
     def leave(self, symbol, share):
         held = self.engine.account(self.clock.now()).held(symbol)
@@ -166,15 +185,27 @@ class World:
     def protect(self):
         account = self.engine.account(self.clock.now())
         engine = self.engine
-        for action in self.protection.review(
-            account, engine.orders, engine.plans, revision=engine.revision
-        ):
-            if isinstance(action, CancelStop):
-                engine.cancel(action.client_order_id)
+        self.do(
+            account,
+            self.protection.review(account, engine.orders, engine.plans, revision=engine.revision),
+        )
+        self.do(account, self.care.review(account, engine.orders, engine.plans))
+
+    def do(self, account, actions):
+        """What the book does, without the gate."""
+        for action in actions:
+            if isinstance(action, CancelOrder):
+                self.engine.cancel(action.client_order_id)
             else:
                 assert action.reduces
                 assert abs(action.quantity) <= abs(account.held(action.symbol))
-                engine.accept(sealed(action))
+                self.no_stop_gives_way_to_a_looser_one(action)
+                self.engine.accept(sealed(action))
+
+    def no_stop_gives_way_to_a_looser_one(self, intent):
+        if intent.replaces is not None:
+            before = self.engine.blotter.find(intent.replaces).order
+            assert (intent.trigger - before.trigger) * before.side.opposite.sign >= 0
 
     def one_intent_is_at_most_one_order(self):
         assert all(times == 1 for times in self.wire.sent.values())
@@ -194,6 +225,17 @@ class World:
         assert not last.differences
         self.books_are_the_venues()
         self.every_position_has_its_stop()
+        self.no_exit_turned_a_position()
+
+    def no_exit_turned_a_position(self):
+        held = Counter()
+        for fill in self.run(self.flaky.fills()):
+            before, change = held[fill.symbol], fill.quantity * fill.side.sign
+            order = self.engine.blotter.find(fill.client_order_id).order
+            if order.reduce_only:
+                assert before * change < 0
+                assert abs(change) <= abs(before)
+            held[fill.symbol] += change
 
     def books_are_the_venues(self):
         ours, theirs = self.engine.ledger.balances, self.run(self.flaky.balances())
@@ -207,7 +249,9 @@ class World:
             held = account.held(symbol)
             fit = cover(held, [o for o in self.engine.orders if o.order.symbol == symbol])
             assert not fit.superfluous
-            assert fit.acknowledged == abs(held)
+            bare = abs(held) - fit.acknowledged  # dust from before an entry has no stop of its own
+            assert not bare or instruments()[symbol].is_dust(bare, PRICES[symbol])
+            assert bare >= 0
 
 
 WEIGHTS = {

@@ -7,6 +7,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from execution.charge import Charge, ChargeKind
 from execution.exact import EXACT
 from execution.ledger import Ledger
 from tests.builders_venue import BTC, CROSS, NOON, XRP, a_fill, an_instrument, instruments
@@ -36,7 +37,29 @@ fills = st.builds(
 sequences = st.lists(fills, min_size=1, max_size=25).map(
     lambda drawn: [replace(fill, fill_id=f"F-{n}") for n, fill in enumerate(drawn)]
 )
+charges = st.builds(
+    lambda kind, asset, amount, symbol: Charge(
+        charge_id="C", kind=kind, asset=asset, amount=amount, symbol=symbol, charged_at=NOON
+    ),
+    st.sampled_from(ChargeKind),
+    st.sampled_from(ASSETS),
+    decimals("-9", "9", 12),
+    st.sampled_from((*SYMBOLS, None)),
+)
+mixed = st.lists(st.one_of(fills, charges), min_size=1, max_size=25).map(
+    lambda drawn: [_numbered(fact, n) for n, fact in enumerate(drawn)]
+)
 marks = st.fixed_dictionaries({symbol: decimals("0.01", "99999", 8) for symbol in SYMBOLS})
+
+
+def _numbered(fact, number):
+    if isinstance(fact, Charge):
+        return replace(fact, charge_id=f"C-{number}")
+    return replace(fact, fill_id=f"F-{number}")
+
+
+def take(ledger, fact):
+    return ledger.charge(fact) if isinstance(fact, Charge) else ledger.book(fact)
 
 
 def exact_sum(amounts):
@@ -53,6 +76,9 @@ def position_value(ledger, symbol, price):
 def balances_by_hand(done):
     balances = defaultdict(Decimal, OPENING)
     for fill in done:
+        if isinstance(fill, Charge):
+            balances[fill.asset] = EXACT.subtract(balances[fill.asset], fill.amount)
+            continue
         change = fill.side.sign * fill.quantity
         paid = EXACT.multiply(change, fill.price)
         for asset, amount in (
@@ -78,17 +104,18 @@ def check_every_currency(ledger, prices):
                 ledger.realised.get(asset, Decimal(0)),
                 *unrealised,
                 EXACT.minus(ledger.fees.get(asset, Decimal(0))),
+                EXACT.minus(ledger.charges.get(asset, Decimal(0))),
             ]
         )
         assert left == right, asset
 
 
-@given(sequence=sequences, prices=marks)
+@given(sequence=mixed, prices=marks)
 @settings(max_examples=150, deadline=None)
-def test_cash_and_positions_are_opening_balance_and_profit_less_fees(sequence, prices):
+def test_cash_and_positions_are_opening_balance_and_profit_less_costs(sequence, prices):
     ledger = Ledger("USDT", OPENING, instruments())
-    for done, fill in enumerate(sequence, start=1):
-        ledger.book(fill)
+    for done, fact in enumerate(sequence, start=1):
+        take(ledger, fact)
         check_every_currency(ledger, prices)
         by_hand = balances_by_hand(sequence[:done])
         assert {a: ledger.balances.get(a, Decimal(0)) for a in ASSETS} == {
@@ -128,17 +155,17 @@ def test_closed_trades_add_up_to_what_was_realised_less_fees(sequence):
     assert pnl == EXACT.subtract(ledger.realised["USDT"], ledger.fees["USDT"])
 
 
-@given(sequence=sequences, doubled=st.data())
+@given(sequence=mixed, doubled=st.data())
 @settings(max_examples=100, deadline=None)
-def test_the_same_fills_make_the_same_book(sequence, doubled):
+def test_the_same_facts_make_the_same_book(sequence, doubled):
     """Replayed in order, with any of them booked twice."""
     once, again = (Ledger("USDT", OPENING, instruments()) for _ in range(2))
-    trades = [once.book(fill) for fill in sequence]
-    trades_again = []
-    for fill in sequence:
-        trades_again.append(again.book(fill))
-        assert again.book(doubled.draw(st.sampled_from(sequence[: len(trades_again)]))) is None
-    assert trades == trades_again
-    for name in ("balances", "cash", "fees", "realised"):
+    came = [take(once, fact) for fact in sequence]
+    came_again = []
+    for fact in sequence:
+        came_again.append(take(again, fact))
+        assert not take(again, doubled.draw(st.sampled_from(sequence[: len(came_again)])))
+    assert came == came_again
+    for name in ("balances", "cash", "fees", "charges", "realised"):
         assert getattr(once, name) == getattr(again, name)
     assert once.account(as_of=NOON) == again.account(as_of=NOON)

@@ -315,6 +315,7 @@ TIGHTER = [
     {"volatility_guard": 0.1, "volatility_guard_floor": 0.01},
 ]
 ELSEWHERE = {
+    "allocation",  # of exchanges; tightened in their own suite
     "cool_down_after_loss",
     "cool_down_after_move",
     "cool_down_after_order",
@@ -373,12 +374,13 @@ ODD = {
     "market.expected_move": [None, *NO_FLOATS[:-1]],  # below zero is a move
     "market.priced_at": [None],
 }
+ASKED = [info for info in BOOK if info.kind is Kind.RULE and (info.entries or info.reductions)]
 REJECTING = sorted(
     name
-    for name in {name for info in BOOK if info.kind is Kind.RULE for name in info.inputs}
+    for name in {name for rule in ASKED for name in rule.inputs}
     if not name.startswith("state.")  # our own, and measured by the mark that judging begins with
     and any(
-        info.inputs.get(name) in (Unreadable.REJECTS, Unreadable.REJECTS_IF_ON) for info in BOOK
+        rule.inputs.get(name) in (Unreadable.REJECTS, Unreadable.REJECTS_IF_ON) for rule in ASKED
     )
 )
 

@@ -1,4 +1,4 @@
-"""The breaker over days, halts, resets and restarts, against a plain account of what was promised.
+"""The breaker over days, halts, flattens, restarts, against a plain account of what was promised.
 
 The reference keeps the whole history and answers by reading it again, where the breaker keeps a few
 anchors; and it reckons in dates, where the breaker reckons in moments.
@@ -17,21 +17,23 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from data.account import ClosedTrade
 from data.instrument import Notional
 from risk.breaker import (
+    FlatSeen,
+    Flatten,
     Halt,
     Marked,
     MarketSeen,
-    MarkWatch,
     ModelAnswered,
     ModelFailed,
     OrderPlaced,
     Rebalanced,
-    Reset,
+    Resume,
     TradingState,
     initial_state,
     next_state,
     trading_at,
 )
 from risk.breaker_orders import breaker_intents
+from risk.mark_watch import MarkWatch
 from sextant.facts import codec
 from tests.builders_risk import (
     BTC,
@@ -56,7 +58,7 @@ equities = st.sampled_from((1000, 950, 951, 900, 901, 810, 800, 1200, 1140, 700)
 
 
 class Reference:
-    """Every mark since the start or the last drawdown reset, and every halt with its end."""
+    """Every mark since the start or the last drawdown's end, and every halt with its end."""
 
     def __init__(self, equity, at):
         self.marks = [(at, equity)]
@@ -69,6 +71,8 @@ class Reference:
         self.weekly = set()
         self.cut = set()
         self.latched = None
+        self.thrown = None  # why the kill switch is on
+        self.is_flat = False  # by the venue's word, since it is on
         self.ends = []
         self.losses = 0
         self.cool_downs = {}
@@ -79,7 +83,7 @@ class Reference:
         return next(equity for at, equity in self.marks if same(at) == newest)
 
     def day_peak(self):
-        """The highest equity of the newest mark's day, since the last reset of that limit."""
+        """The highest equity of the newest mark's day, since that limit was last lifted."""
         day = self.marks[-1][0].date()
         marks = self.marks[self.day_peak_from :]
         return max((equity for at, equity in marks if at.date() == day), default=None)
@@ -100,9 +104,14 @@ class Reference:
             first = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
             self.ends.append((first, "monthly_loss_limit"))
         if fall(self.peak, equity) >= Fraction(20, 100):
-            self.latched = self.latched or "drawdown_limit"
+            self.throw("drawdown_limit")
         if fall(self.day_peak(), equity) >= Fraction(12, 100):
-            self.latched = self.latched or "day_drawdown_limit"
+            self.throw("day_drawdown_limit")
+
+    def throw(self, why):
+        self.latched = self.latched or why
+        if self.thrown is None:
+            self.thrown, self.is_flat = why, False
 
     def see(self, symbol, atr, move, at):
         if atr is not None and 3 < atr < math.inf:
@@ -130,14 +139,16 @@ class Reference:
     def cool(self, symbol, until):
         self.cool_downs.setdefault(symbol, []).append(until)
 
-    def reset(self):
-        if self.latched == "drawdown_limit":
+    def resume(self):
+        if self.thrown and not self.is_flat:
+            return
+        if "drawdown_limit" in (self.latched, self.thrown):
             self.peak = None
-        if self.latched == "day_drawdown_limit":
+        if "day_drawdown_limit" in (self.latched, self.thrown):
             self.day_peak_from = len(self.marks)
         if self.latched and self.losses >= 6:
             self.losses = 0
-        self.latched = None
+        self.latched = self.thrown = None
 
     def trading(self, now):
         if self.latched:
@@ -156,7 +167,7 @@ class Reference:
 
     def closes(self):
         """What share of everything held is to be closed after the newest mark."""
-        if self.latched in ("drawdown_limit", "day_drawdown_limit"):
+        if self.thrown:
             return 1
         week = iso_week(self.marks[-1][0])
         return Fraction(1, 2) if week in self.weekly - self.cut else 0
@@ -264,9 +275,19 @@ class Breaker(RuleBasedStateMachine):
         self.tell(Halt(by="Ada", why="a test", at=self.now))
 
     @rule()
-    def reset(self):
-        self.reference.reset()
-        self.tell(Reset(by="Ada", why="a test", at=self.now))
+    def flatten(self):
+        self.reference.throw("flattened by Ada: a test")
+        self.tell(Flatten(by="Ada", why="a test", at=self.now))
+
+    @rule(is_flat=st.booleans())
+    def ask_the_venue(self, is_flat):
+        self.reference.is_flat = is_flat
+        self.tell(FlatSeen(is_flat=is_flat, at=self.now))
+
+    @rule()
+    def resume(self):
+        self.reference.resume()
+        self.tell(Resume(by="Ada", why="a test", at=self.now))
 
     @rule(hours=st.sampled_from((0, 1, 13, 24, 100, 200, 800)))
     def be_down_for_a_while(self, hours):
@@ -291,6 +312,14 @@ class Breaker(RuleBasedStateMachine):
         assert self.state.loss_streak == self.reference.losses
         assert self.state.peak_equity == self.reference.peak
         assert (self.state.trading is TradingState.ACTIVE) == (self.state.reason == "")
+
+    @invariant()
+    def the_kill_switch_lets_nothing_in_until_the_venue_has_spoken_and_a_person_too(self):
+        latch = self.state.latch
+        assert (latch.reason if latch else None) == self.reference.thrown
+        if latch is not None:
+            assert latch.is_done == self.reference.is_flat
+            assert self.state.trading is TradingState.HALTED
 
     @invariant()
     def cool_downs_spikes_and_pauses_only_lengthen(self):

@@ -10,6 +10,9 @@ The families are those that were asked for; a statement is the id of its test, o
 - What is no number, missing or stale rejects: `test_in_doubt_it_rejects[...]`,
   `test_a_number_that_is_none_is_refused[...]`.
 - What was cut needs no second cut; nothing in an intent's text changes a verdict.
+- No exchange of holdings breaks a limit of its own, reads what is of trades only, or does anything
+  else in its name: `test_no_exchange_breaks[...]`, `test_no_exchange_is_larger_with[...]`.
+- No entry is judged by holdings: `test_no_entry_is_judged_by_holdings`.
 - The breaker is where a plain reading of all marks says: `TestBreaker`.
 """
 
@@ -26,6 +29,10 @@ TABLES = {
     "test_never_larger_with": "WORSE",
     "test_a_tighter_limit_never_gives_more": "TIGHTER",
     "test_in_doubt_it_rejects": "REJECTING",
+    "test_no_exchange_breaks": "PROMISES",
+    "test_no_exchange_is_larger_with": "WORSE",
+    "test_a_tighter_limit_never_exchanges_more": "TIGHTER",
+    "test_in_doubt_it_exchanges_nothing": "REJECTING",
     "test_whatever_else_is_so_it_is_refused_and_nothing_raises": "NUMBERS",
 }
 FAMILIES = {
@@ -41,6 +48,13 @@ FAMILIES = {
     "missing": "test_in_doubt_it_rejects",
     "stale": "test_never_larger_with[an older price]",
     "reduction is idempotent": "test_a_cut_order_needs_no_second_cut",
+    "an exchange breaks no limit": "test_no_exchange_breaks",
+    "an exchange's target": "test_no_exchange_breaks[its target]",
+    "an exchange in a halt": "test_nothing_is_exchanged_in_a_halt",
+    "an exchange's tighter limit": "test_a_tighter_limit_never_exchanges_more",
+    "an exchange's order of rules": "test_an_exchange_rests_on_its_arguments_alone",
+    "an exchange's unread input": "test_in_doubt_it_exchanges_nothing",
+    "two books": "test_no_entry_is_judged_by_holdings",
     "text changes nothing": "test_nothing_in_an_intents_text_changes_a_verdict",
 }
 
@@ -79,7 +93,7 @@ def stated():
 
 def test_at_least_forty_are_stated(stated):
     """What is asked of every field, input or limit alike is one statement."""
-    alike = ("test_in_doubt_it_rejects", "test_whatever_else_is_so", "test_a_tighter_limit")
+    alike = ("test_in_doubt_it", "test_whatever_else_is_so", "test_a_tighter_limit")
     assert len({n.partition("[")[0] if n.startswith(alike) else n for n in stated}) >= 40
 
 

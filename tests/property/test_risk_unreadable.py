@@ -20,9 +20,10 @@ from data.account import AccountState
 from data.bar import Timeframe
 from data.instrument import Price
 from risk.approval import ApprovedOrder, Rejection
-from risk.breaker import Marked, MarkWatch, RiskState, next_state
+from risk.breaker import Marked, RiskState, next_state
 from risk.case import DeskAccount
-from risk.intent import OrderIntent
+from risk.intent import OrderIntent, Purpose
+from risk.mark_watch import MarkWatch
 from risk.market import Market, Overlay
 from risk.referral import Consent, Referral
 from tests.builders_risk import (
@@ -42,6 +43,7 @@ from tests.builders_risk import (
     in_flight,
 )
 from tests.builders_risk_full import asked, full_situations
+from tests.cases_risk_exchange import HOLDINGS, an_exchange
 
 NO_DECIMAL = [Decimal(text) for text in ("NaN", "sNaN", "Infinity", "-Infinity")]
 NO_FLOAT = [float(text) for text in ("nan", "inf", "-inf")]
@@ -54,12 +56,34 @@ NEUTRAL = {
 }
 NOT_READ = {
     "AccountState.cash": "equity is",
+    "Holding.quantity": "no part of the trading book, whose every limit is known without it",
+    "Holding.value": "no part of the trading book",
     "InFlight.quantity": "of another symbol; its notional is",
     "Position.entry_price": "the notional is",
     "Position.mark": "the notional is",
     "Position.quantity": "of another symbol; its notional is",
 }
 """May pass, but never raise."""
+
+READ_BY_AN_EXCHANGE = {
+    "AccountState.equity": "a halt",
+    "Anchor.equity": "a halt",
+    "InFlight.notional": "what is given already",
+    "InFlight.quantity": "what is given already",
+    "Market.depth": "the book",
+    "Market.price": "the mark",
+    "Market.rate": "the mark",
+    "Market.spread_bps": "the book",
+    "OrderIntent.limit": "itself",
+    "OrderIntent.quantity": "itself",
+    "OrderIntent.stop": "itself",
+    "OrderIntent.target": "itself",
+    "OrderIntent.trigger": "itself",
+    "RiskState.day_peak": "a halt",
+    "RiskState.peak_equity": "a halt",
+}
+"""Why each number that is none refuses an exchange of holdings."""
+OF_HOLDINGS, OF_A_BAG = {"Holding.quantity", "Holding.value"}, {"AccountState.cash"}
 
 AMOUNTS = [
     "AccountState.equity",
@@ -156,13 +180,26 @@ PASSING = {
 }
 
 
+HELD = an_account(
+    "1000",
+    holdings=HOLDINGS,
+    exchanging=(in_flight("10", symbol=XRP, notional="10"), in_flight("-0.1", notional="10")),
+)
+EXCHANGING = {
+    purpose: PASSING | {"intent": an_exchange(purpose=purpose), "account": HELD}
+    for purpose in (Purpose.ALLOCATION, Purpose.HODL)
+}
+
+
 def passes(verdict):
     return isinstance(verdict, ApprovedOrder | Referral)
 
 
 def test_what_may_pass_is_written_down_for_fields_that_there_are():
     assert passes(asked(PASSING))
+    assert all(passes(asked(parts)) for parts in EXCHANGING.values())
     assert {*NEUTRAL, *NOT_READ, *AMOUNTS} <= set(NUMBERS)
+    assert {*READ_BY_AN_EXCHANGE, *OF_HOLDINGS, *OF_A_BAG} <= set(NUMBERS)
     assert {"RiskState.peak_equity", "Anchor.equity", "InFlight.notional"} <= set(NUMBERS)
 
 
@@ -198,6 +235,17 @@ def test_whatever_else_is_so_it_is_refused_and_nothing_raises(name, situation, c
         of_desk = asked(there, desk=desk)
         if name.startswith(("RiskState", "Anchor")) or name == "AccountState.equity":
             assert isinstance(of_desk, Rejection)
+
+
+@pytest.mark.req("S0-2", "S0-19", "S0-36")
+@pytest.mark.parametrize("purpose", EXCHANGING)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_exchange_rests_on_a_number_that_is_none(name, purpose):
+    """Whatever it reads refuses it; what is of trades only changes nothing."""
+    own = OF_A_BAG if purpose is Purpose.HODL else OF_HOLDINGS
+    for parts in ways(EXCHANGING[purpose], name):
+        refused = isinstance(asked(parts), Rejection)
+        assert refused == (name in {*READ_BY_AN_EXCHANGE, *own}), parts
 
 
 @pytest.mark.parametrize("name", NUMBERS)

@@ -108,8 +108,12 @@ def _trading(summary: Summary) -> list[tuple[str, str]]:
         ("turnover", _turnover(summary)),
         ("model costs", f"{summary.model_costs_usd:,.4f} USD"),
     ]
+    if summary.charged:
+        rows.append(("margin and funding", f"{summary.charged:,.2f} {summary.currency}"))
     if summary.unvalued:
-        rows.append(("without a price", f"{summary.unvalued:,} fills or trades, left out above"))
+        rows.append(
+            ("without a price", f"{summary.unvalued:,} fills, charges or trades, left out above")
+        )
     return rows
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from data.bar import Bar
 from data.quality import FlawKind
-from execution.blotter import Blotter, FillBooked
+from execution.blotter import Blotter, ChargeBooked, FillBooked
 from execution.ledger import Ledger
 from risk.approval import Rejection, Revision
 from risk.intent import OrderIntent
@@ -123,7 +123,10 @@ class Retelling:
 
     def _trade(self, fact: object) -> None:
         for settled in self._blotter.apply(fact):
-            if isinstance(settled, FillBooked):
+            if isinstance(settled, ChargeBooked):
+                charge = settled.charge
+                self.card.charge(charge, self.ledger.rate(charge.asset))
+            elif isinstance(settled, FillBooked):
                 fill = settled.fill
                 self.card.fill(fill, self.ledger.rate(fill.symbol.quote))
                 if settled.closed is not None:

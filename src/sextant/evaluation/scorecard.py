@@ -9,6 +9,7 @@ from agents.vote import Ballot
 from data.account import ClosedTrade
 from data.bar import Bar
 from data.instrument import Notional, Price, Side, Symbol
+from execution.charge import Charge
 from execution.fill import Fill
 from risk.intent import OrderIntent
 from sextant.evaluation.equity import EquityCurve
@@ -43,8 +44,9 @@ class Scorecard:
         self.losses = 0
         self.profit = 0.0  # sum of winning trades, in the account's currency
         self.loss = 0.0  # sum of losing trades, as a positive number
-        self.fees = 0.0  # of closed trades
-        self.unvalued = 0  # fills and trades that no price converts; in none of the sums above
+        self.fees = 0.0  # of closed trades, with what was charged while they were open
+        self.charged = 0.0  # apart from fills, in all; below zero was received
+        self.unvalued = 0  # fills, charges and trades that no price converts; in none of the sums
 
     def see(self, bar: Bar, equity: Notional | None) -> None:
         """Take one closed bar and the equity at its close."""
@@ -81,6 +83,13 @@ class Scorecard:
             self.unvalued += 1
         else:
             self.traded += float(fill.quantity * fill.price * rate)
+
+    def charge(self, charge: Charge, rate: Decimal | None) -> None:
+        """Take what was charged apart from fills; `rate` converts its asset, as for a fill."""
+        if rate is None:
+            self.unvalued += 1
+        else:
+            self.charged += float(charge.amount * rate)
 
     def close(self, trade: ClosedTrade) -> None:
         """Take one position that is flat again."""

@@ -124,7 +124,8 @@ class Summary:
     hit_rate: float | None
     profit_factor: float | None  # sum won over sum lost
     win_loss_ratio: float | None  # mean win over mean loss
-    fees: float  # of closed trades
+    fees: float  # of closed trades, with what was charged while they were open
+    charged: float  # for margin and funding in all; below zero was received
     cost_share: float | None  # fees over profit before fees
     unvalued: int  # fills and trades that no price converts; left out of the sums
     turnover: float | None  # traded notional over starting equity
@@ -192,6 +193,7 @@ def summarise(
         profit_factor=_share(card.profit, card.loss),
         win_loss_ratio=_share(_share(card.profit, card.wins), _share(card.loss, card.losses)),
         fees=card.fees,
+        charged=card.charged,
         cost_share=_share(card.fees, card.profit - card.loss + card.fees),
         unvalued=card.unvalued,
         turnover=turnover,

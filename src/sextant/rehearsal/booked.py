@@ -1,17 +1,17 @@
 """What the exchange keeps of an order and of a fill, and what it tells of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from data.instrument import Price
+from data.instrument import Price, Quantity
 from execution.fill import Fill
 from execution.order import Order
 from execution.paper_terms import stop_is_reached
 from risk.intent import Purpose
-from sextant.rehearsal.order_form import Ticket
+from sextant.rehearsal.order_form import Declined, Ticket
 
 _ZERO: Final = Decimal(0)
 
@@ -99,6 +99,35 @@ def core_order(txid: str, ticket: Ticket, at: datetime) -> Order:
         stop=None,
         reduce_only=ticket.reduce_only,
         approved_at=at,
+    )
+
+
+def amended(
+    order: Booked,
+    quantity: Quantity | None,
+    limit: Price | None,
+    trigger: Price | None,
+    *,
+    post_only: bool,
+) -> Ticket:
+    """The ticket after an amendment.
+
+    Raises:
+        Declined: the order has no such price, or less is asked for than has filled.
+    """
+    ticket = order.ticket
+    if limit is not None and ticket.limit is None:
+        raise Declined("EGeneral:Invalid arguments:limit_price")
+    if trigger is not None and not order.waits:
+        raise Declined("EGeneral:Invalid arguments:trigger_price")
+    if quantity is not None and quantity <= order.filled:
+        raise Declined("EGeneral:Invalid arguments:order_qty")
+    return replace(
+        ticket,
+        quantity=quantity or ticket.quantity,
+        limit=limit or ticket.limit,
+        trigger=trigger or ticket.trigger,
+        post_only=post_only,
     )
 
 

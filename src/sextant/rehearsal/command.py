@@ -1,6 +1,7 @@
 """`sextant rehearse`: the exchange alone, until it is stopped."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from pathlib import Path
 from rich.console import Console
 
 from data.clock import PacedClock
+from sextant.facts import rehearsal_codec
+from sextant.journal.jsonl import JsonlJournal
 from sextant.rehearsal.faults import NO_FAULTS, Faults
 from sextant.rehearsal.keys import DEMO_KEY, DEMO_SECRET
+from sextant.rehearsal.record import AccountRecord
 from sextant.rehearsal.scenes import Scene, recorded_bars, recorded_trades, synthetic
 from sextant.rehearsal.server import RehearsalServer, Terms
 
@@ -32,6 +36,7 @@ class Rehearsal:
     bars: Sequence[Path] = ()
     trades: Path | None = None
     faults: Faults = NO_FAULTS
+    state: Path | None = None  # what the account is kept in; without it, it ends with us
 
 
 async def run_rehearsal(wanted: Rehearsal, console: Console) -> None:
@@ -39,11 +44,35 @@ async def run_rehearsal(wanted: Rehearsal, console: Console) -> None:
 
     Raises:
         PortTaken: somebody listens there already.
+        JournalHeld, Corrupt, NotListed: the state cannot be had, is none, or of another market.
         Malformed: a file that cannot be played.
         UnknownSymbol: a pair that is not listed, or not made up.
     """
-    scene = _scene(wanted)
-    clock = PacedClock(scene.start, speed=wanted.speed)
+    recorded = _recorded(wanted)
+    start = wanted.start if recorded is None else recorded.start
+    clock = PacedClock(start, speed=wanted.speed, standing=True)
+    with contextlib.ExitStack() as stack:
+        record = None
+        if wanted.state is not None:
+            journal = stack.enter_context(
+                JsonlJournal(wanted.state, codec=rehearsal_codec(), clock=clock)
+            )
+            if journal.last is not None:
+                clock.stand_at(journal.last.at)
+            record = await AccountRecord.open(journal)
+            if record.account is not None:
+                start = record.account.at
+        scene = recorded or synthetic(seed=wanted.seed, symbols=wanted.symbols, start=start)
+        await _serve(wanted, scene, clock, record, console)
+
+
+async def _serve(
+    wanted: Rehearsal,
+    scene: Scene,
+    clock: PacedClock,
+    record: AccountRecord | None,
+    console: Console,
+) -> None:
     terms = Terms(
         balances={"USDT": wanted.cash},
         listings=scene.listings,
@@ -54,35 +83,46 @@ async def run_rehearsal(wanted: Rehearsal, console: Console) -> None:
         heartbeat=timedelta(seconds=1) * wanted.speed,
     )
     server = RehearsalServer(
-        terms, prices=scene.prices, clock=clock, tape=scene.tape, past=scene.past
+        terms,
+        prices=scene.prices,
+        clock=clock,
+        tape=scene.tape,
+        past=scene.past,
+        traded=scene.traded,
+        record=record,
     )
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
     async with server.serving():
-        _introduce(server, scene, wanted, console)
+        clock.go()
+        _introduce(server, scene, clock.now(), wanted, console)
         await stopped.wait()
 
 
-def _scene(wanted: Rehearsal) -> Scene:
+def _recorded(wanted: Rehearsal) -> Scene | None:
+    """What is to be played, unless the market is made up."""
     if wanted.trades is not None:
         return recorded_trades(wanted.trades, wanted.symbols[0])
     if wanted.bars:
         return recorded_bars(wanted.bars, seed=wanted.seed)
-    return synthetic(seed=wanted.seed, symbols=wanted.symbols, start=wanted.start)
+    return None
 
 
-def _introduce(server: RehearsalServer, scene: Scene, wanted: Rehearsal, console: Console) -> None:
+def _introduce(
+    server: RehearsalServer, scene: Scene, now: datetime, wanted: Rehearsal, console: Console
+) -> None:
     pairs = ", ".join(listing.symbol for listing in scene.listings)
     urls = server.urls
+    kept = "nothing is kept" if wanted.state is None else f"the account is kept in {wanted.state}"
     for line in (
-        f"A rehearsal of Kraken: {pairs} from {scene.start:%Y-%m-%d %H:%M} UTC on, seed "
+        f"A rehearsal of Kraken: {pairs} from {now:%Y-%m-%d %H:%M} UTC on, seed "
         f"{wanted.seed}, {wanted.speed:g} market seconds a second. No money, no network.",
         f"REST       {urls['public']}",
         f"WebSocket  {urls['ws']['publicV2']} and, with a token, {urls['ws']['privateV2']}",
         f"key        {DEMO_KEY}",
         f"secret     {DEMO_SECRET}",
-        "Key and secret are made up and work nowhere else. Ctrl-C ends it; nothing is kept.",
+        f"Key and secret are made up and work nowhere else. Ctrl-C ends it; {kept}.",
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -20,11 +20,13 @@ from execution.order import OrderStatus
 from execution.paper_terms import PaperTerms
 from execution.venue import OrderChanged
 from execution.venue_state import VenueFact
+from sextant.rehearsal.account import Account, NotListed
 from sextant.rehearsal.booked import (
     Booked,
     Execution,
     OwnTrade,
     Status,
+    amended,
     core_order,
     kraken_words,
 )
@@ -48,7 +50,11 @@ _TOLD: Final = {
 class Exchange:
     """One account on the market of `markets`; `seed` makes the ids.
 
-    Our fills are no trades of the market's: they move no price.
+    It opens with `balances` at `opened_at`; or it goes on with `account`, and `markets` are then as
+    they were at `account.at`. Our fills are no trades of the market's: they move no price.
+
+    Raises:
+        NotListed: `account` has an open order for what is not listed here.
     """
 
     def __init__(
@@ -60,22 +66,24 @@ class Exchange:
         fees: Fees,
         seed: int,
         opened_at: datetime,
+        account: Account | None = None,
     ) -> None:
         self.register = register
         self.markets = markets
         self.fees = fees
-        self.wallet = Wallet(balances, fees=fees, at=opened_at)
+        opening = balances if account is None else {}
+        self.wallet = Wallet(opening, fees=fees, at=opened_at)
         self.orders: dict[str, Booked] = {}  # ever
         self.trades: dict[str, OwnTrade] = {}
         self.listeners: list[Callable[[Execution], None]] = []
         self.balance_listeners: list[Callable[[Sequence[Entry]], None]] = []
         self.now = opened_at
-        self._stamped = opened_at
+        self.stamped = opened_at  # the last instant given out
         self.cancels_all_at: datetime | None = None  # the dead man's switch
         self._open: dict[str, Booked] = {}
         self._unmet: set[Symbol] = set()  # where something has arrived in the book
         self._salt = f"{seed}"
-        self._ids: defaultdict[str, int] = defaultdict(int)
+        self.ids: defaultdict[str, int] = defaultdict(int)  # given out, by their first letter
         self._entries_told = len(self.wallet.entries)
         self._matching = BookMatching(
             venue="rehearsal",
@@ -85,6 +93,31 @@ class Exchange:
         )
         for symbol in markets:
             self._match(symbol)
+        if account is not None:
+            self._restore(account)
+
+    def _restore(self, account: Account) -> None:
+        self.now, self.stamped = account.at, account.stamped
+        self.ids.update(account.counters.ids)
+        self.cancels_all_at = account.counters.cancels_all_at
+        self.orders, self.trades = account.orders, account.trades
+        self._open = {txid: order for txid, order in self.orders.items() if order.is_open}
+        for order in self._open.values():
+            symbol = order.ticket.listing.symbol
+            if symbol not in self.markets:
+                raise NotListed(f"the account has an order in {symbol}, which is not listed here")
+        self.wallet.restore(account.entries, account.lots)
+        self._entries_told = len(self.wallet.entries)
+        for order in self.orders.values():
+            if order.ticket.leverage is not None:
+                self.wallet.borrow(order.txid, order.ticket.leverage)
+        in_book = sorted((o for o in self._open.values() if not o.waits), key=_arrived_at)
+        self._matching.restore(
+            (trade.fill for trade in self.trades.values()),
+            ((core_order(o.txid, o.ticket, _arrived_at(o)), o.filled) for o in in_book),
+        )
+        for order in in_book:
+            self._hold(order)
 
     # What the account asks
 
@@ -146,7 +179,7 @@ class Exchange:
             Declined: there is none, or it could not be placed so.
         """
         order = self._known(txid)
-        changed = _amended(order, quantity, limit, trigger, post_only=post_only)
+        changed = amended(order, quantity, limit, trigger, post_only=post_only)
         self._require_acceptable(txid, changed, filled=order.filled)
         order.ticket = changed
         self._tell("amended", order)
@@ -361,16 +394,21 @@ class Exchange:
 
     def _instant(self) -> datetime:
         """The present, or so little later that it is later than the last one."""
-        self._stamped = max(self._stamped + _INSTANT, self.now)
-        return self._stamped
+        self.stamped = max(self.stamped + _INSTANT, self.now)
+        return self.stamped
 
     def _new_id(self, letter: str) -> str:
         """An id as Kraken makes them: OABCDE-FGHIJ-KLMNOP."""
-        self._ids[letter] += 1
-        seed = f"{self._salt}:{letter}:{self._ids[letter]}".encode()
+        self.ids[letter] += 1
+        seed = f"{self._salt}:{letter}:{self.ids[letter]}".encode()
         digest = hashlib.blake2b(seed, digest_size=16).digest()
         text = "".join(_BASE32[byte % 32] for byte in digest)
         return f"{letter}{text[:5]}-{text[5:10]}-{text[10:16]}"
+
+
+def _arrived_at(order: Booked) -> datetime:
+    """When an order came into the book."""
+    return order.triggered_at or order.opened_at
 
 
 def _terms(fees: Fees) -> PaperTerms:
@@ -381,35 +419,6 @@ def _terms(fees: Fees) -> PaperTerms:
         slippage_bps=_ZERO,
         latency=timedelta(0),
         participation=None,
-    )
-
-
-def _amended(
-    order: Booked,
-    quantity: Quantity | None,
-    limit: Price | None,
-    trigger: Price | None,
-    *,
-    post_only: bool,
-) -> Ticket:
-    """The ticket after an amendment.
-
-    Raises:
-        Declined: the order has no such price, or less is asked for than has filled.
-    """
-    ticket = order.ticket
-    if limit is not None and ticket.limit is None:
-        raise Declined("EGeneral:Invalid arguments:limit_price")
-    if trigger is not None and not order.waits:
-        raise Declined("EGeneral:Invalid arguments:trigger_price")
-    if quantity is not None and quantity <= order.filled:
-        raise Declined("EGeneral:Invalid arguments:order_qty")
-    return replace(
-        ticket,
-        quantity=quantity or ticket.quantity,
-        limit=limit or ticket.limit,
-        trigger=trigger or ticket.trigger,
-        post_only=post_only,
     )
 
 

@@ -79,7 +79,12 @@ class Candle:
 
 
 class PairMarket:
-    """A pair's market from `at` on; `past` are one-minute bars of what was before."""
+    """A pair's market from `at` on.
+
+    Args:
+        past: One-minute bars of what was before.
+        traded: How many trades there were before: the next one's number follows.
+    """
 
     def __init__(
         self,
@@ -89,13 +94,14 @@ class PairMarket:
         price: Price,
         at: datetime,
         past: Sequence[Bar] = (),
+        traded: int = 0,
     ) -> None:
         self.listing = listing
         self.prints: deque[Print] = deque(maxlen=_MOST_TRADES)
         self.last = price
         self._at = at
         self._salt = f"{seed}:{listing.symbol}"
-        self._count = 0
+        self._count = traded
         self._candles: deque[Candle] = deque(maxlen=_MOST_BARS)
         self._candles.extend(map(_candle, past))
         if not self._candles:

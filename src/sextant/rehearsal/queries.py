@@ -23,6 +23,7 @@ from sextant.rehearsal.rest_forms import (
     ticker_row,
     trade_row,
 )
+from sextant.rehearsal.wallet import ledger_id
 
 _PAGE: Final = 50
 _MOST_TRADES: Final = 1_000
@@ -226,9 +227,7 @@ class AccountQueries:
         numbered = list(enumerate(exchange.wallet.entries, start=1))
         newest = list(_between(form, reversed(numbered), lambda each: each[1].at))
         rows = {
-            f"L{number:05}-REHEA-RSAL00": entry_row(
-                entry, refers_to.get(entry.refers_to, "OPENING")
-            )
+            ledger_id(number): entry_row(entry, refers_to.get(entry.refers_to, "OPENING"))
             for number, entry in newest
         }
         return {"ledger": _page(form, rows), "count": len(rows)}

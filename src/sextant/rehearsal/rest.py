@@ -23,7 +23,7 @@ _Method = Callable[[Form], Any]
 
 
 class Rest:
-    """The routes under /0/public and /0/private."""
+    """The routes under /0/public and /0/private; the account is kept before it is spoken of."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Rest:
         mischief: Mischief,
         clock: Clock,
         catch_up: Callable[[], None],
+        keep: Callable[[], Awaitable[None]],
     ) -> None:
         self._exchange = exchange
         self._public = PublicQueries(exchange).methods
@@ -47,6 +48,7 @@ class Rest:
         self._mischief = mischief
         self._clock = clock
         self._catch_up = catch_up
+        self._keep = keep
         self.go_on = asyncio.Event()  # what hangs waits for this
         self.go_on.set()
 
@@ -103,6 +105,12 @@ class Rest:
     async def _answer_private(self, request: web.Request, method: str) -> Any:
         body = await request.text()
         self._catch_up()
+        try:
+            return self._do(request, method, body)
+        finally:
+            await self._keep()
+
+    def _do(self, request: web.Request, method: str, body: str) -> Any:
         form = _flat(body, request.content_type)
         self._keyring.require_signed(
             path=request.path,

@@ -11,7 +11,7 @@ from typing import Final
 from data.bar import Bar
 from data.faults import Malformed
 from data.feeds.recorded import merge, read_bars, series_named
-from data.feeds.synthetic import SyntheticMarket
+from data.feeds.synthetic import ORIGIN, SyntheticMarket
 from data.feeds.text_file import open_text
 from data.instrument import Price, Quantity, Side, Symbol, UnknownSymbol
 from sextant.rehearsal.listing import KNOWN, Listing
@@ -19,6 +19,8 @@ from sextant.rehearsal.market import MarketTrade
 from sextant.rehearsal.tape import tape
 
 _PAST: Final = 10_000  # minutes that are there when the market opens
+_RECENT: Final = 60  # minutes before that of which every trade is known
+_MINUTE: Final = timedelta(minutes=1)
 _TRADES_A_MINUTE: Final = 12
 _HEADER: Final = "ts_ms,id,side,type,price,amount"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,13 +28,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What the exchange opens with, and what others will trade from then on."""
+    """What the exchange opens with, and what others trade; some of that before it opens."""
 
     start: datetime
     listings: tuple[Listing, ...]
-    prices: Mapping[Symbol, Price]
+    prices: Mapping[Symbol, Price]  # before the tape
     past: Mapping[Symbol, Sequence[Bar]]
     tape: Iterator[tuple[Symbol, MarketTrade]]
+    traded: int = 0  # how many trades each pair has had before the tape
 
 
 def listings_of(symbols: Sequence[str]) -> tuple[Listing, ...]:
@@ -48,7 +51,7 @@ def listings_of(symbols: Sequence[str]) -> tuple[Listing, ...]:
 
 
 def synthetic(*, seed: int, symbols: Sequence[str], start: datetime) -> Scene:
-    """The seeded market of `data.feeds.synthetic`, without end.
+    """The seeded market of `data.feeds.synthetic`, without end; wherever it starts, it is the same.
 
     Raises:
         UnknownSymbol: a pair that it does not make.
@@ -57,18 +60,20 @@ def synthetic(*, seed: int, symbols: Sequence[str], start: datetime) -> Scene:
     listings = listings_of(symbols)
     instruments = [listing.instrument for listing in listings]
     market = SyntheticMarket(seed=seed, instruments=instruments)
-    past = {each.symbol: market.history(each.symbol, start, _PAST) for each in listings}
+    begins = start - (start - ORIGIN) % _MINUTE - _RECENT * _MINUTE
+    past = {each.symbol: market.history(each.symbol, begins, _PAST) for each in listings}
     return Scene(
         start=start,
         listings=listings,
         prices={symbol: _on_grid(bars[-1].close, symbol) for symbol, bars in past.items()},
         past=past,
         tape=tape(
-            market.bars_after(start),
+            market.bars_after(begins),
             {each.symbol: each for each in listings},
             seed=seed,
             count=_TRADES_A_MINUTE,
         ),
+        traded=(begins - ORIGIN) // _MINUTE * _TRADES_A_MINUTE,
     )
 
 

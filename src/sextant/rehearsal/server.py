@@ -25,6 +25,7 @@ from sextant.rehearsal.keys import Keyring, is_loopback
 from sextant.rehearsal.listing import LISTINGS, Fees, Listing, Register
 from sextant.rehearsal.market import MarketTrade, PairMarket, Print
 from sextant.rehearsal.rates import Limits, Tier
+from sextant.rehearsal.record import AccountRecord
 from sextant.rehearsal.rest import Rest
 from sextant.rehearsal.sockets import Sockets
 from sextant.rehearsal.trading import Trading
@@ -58,6 +59,16 @@ class RehearsalServer:
 
     It runs in the loop of whoever enters `serving`, beside whatever else does, and waits by `clock`
     alone. The same seed makes the same market, to the last trade.
+
+    Args:
+        prices: Before the first trade of the tape.
+        tape: What of it is not later than the account has happened, and met no order.
+        past: One-minute bars of what was before the tape.
+        traded: How many trades each pair has had before the tape.
+        record: What the account goes on from and is kept in; without one it ends with us.
+
+    Raises:
+        NotListed: the account has an open order for what is not listed.
     """
 
     def __init__(
@@ -68,33 +79,44 @@ class RehearsalServer:
         clock: Clock,
         tape: Tape,
         past: Mapping[Symbol, Sequence[Bar]] = _NO_PAST,
+        traded: int = 0,
+        record: AccountRecord | None = None,
     ) -> None:
-        now = clock.now()
+        account = record.account if record is not None else None
+        opened_at = account.at if account is not None else clock.now()
+        self._tape = tape
+        self._coming = next(tape, None)  # of the tape
         register = Register(terms.listings)
+        markets = {
+            each.symbol: PairMarket(
+                each,
+                seed=terms.seed,
+                price=prices[each.symbol],
+                at=opened_at if self._coming is None else min(opened_at, self._coming[1].at),
+                past=past.get(each.symbol, ()),
+                traded=traded,
+            )
+            for each in terms.listings
+        }
+        for symbol, trade in self._until(opened_at):
+            markets[symbol].take(trade)
         self.exchange = Exchange(
             register=register,
-            markets={
-                each.symbol: PairMarket(
-                    each,
-                    seed=terms.seed,
-                    price=prices[each.symbol],
-                    at=now,
-                    past=past.get(each.symbol, ()),
-                )
-                for each in terms.listings
-            },
+            markets=markets,
             balances=terms.balances,
             fees=terms.fees,
             seed=terms.seed,
-            opened_at=now,
+            opened_at=opened_at,
+            account=account,
         )
+        if record is not None:
+            record.follow(self.exchange)
+        keep = record.keep if record is not None else _keep_nothing
         self.keyring = Keyring()
         self.mischief = Mischief(terms.faults)
         self.port = terms.port
         self._terms = terms
         self._clock = clock
-        self._tape = tape
-        self._coming = next(tape, None)  # of the tape
         limits = Limits(terms.tier)
         trading = Trading(self.exchange, limits)
         self.sockets = Sockets(
@@ -104,6 +126,7 @@ class RehearsalServer:
             mischief=self.mischief,
             clock=clock,
             catch_up=self.catch_up,
+            keep=keep,
         )
         self.rest = Rest(
             exchange=self.exchange,
@@ -113,6 +136,7 @@ class RehearsalServer:
             mischief=self.mischief,
             clock=clock,
             catch_up=self.catch_up,
+            keep=keep,
         )
         self._runner: web.AppRunner | None = None
 
@@ -197,11 +221,15 @@ class RehearsalServer:
         and from what it was asked before, not from how busy the machine is.
         """
         now = self._clock.now()
-        while self._coming is not None and self._coming[1].at <= now:
-            symbol, trade = self._coming
-            self._coming = next(self._tape, None)
+        for symbol, trade in self._until(now):
             self.trade(symbol, trade)
         self.exchange.pass_time(now)
+
+    def _until(self, at: datetime) -> Tape:
+        """Take off the tape what is on it up to `at`."""
+        while self._coming is not None and self._coming[1].at <= at:
+            coming, self._coming = self._coming, next(self._tape, None)
+            yield coming
 
     async def _run_market(self) -> None:
         while self._coming is not None:
@@ -218,6 +246,10 @@ class RehearsalServer:
         while True:
             await self._clock.sleep(self._terms.heartbeat)
             self.sockets.heartbeat()
+
+
+async def _keep_nothing() -> None:
+    """For an account that ends with its process."""
 
 
 @web.middleware

@@ -2,9 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from aiohttp import WSMsgType, web
@@ -36,21 +36,31 @@ _COMMANDS: Final = frozenset(
 _PRIVATE: Final = frozenset({"executions", "balances"})
 
 
+class Letter(NamedTuple):
+    """A message on its way out."""
+
+    text: bytes
+    delay: timedelta
+    is_public: bool  # it says nothing of the account
+
+
 class Peer:
     """One client's socket; `topics` by what names them."""
 
     def __init__(self, socket: web.WebSocketResponse, mischief: Mischief) -> None:
         self.socket = socket
         self.topics: dict[str, Json] = {}
-        self.outbox: asyncio.Queue[tuple[bytes, timedelta] | None] = asyncio.Queue(_MOST_WAITING)
+        self.outbox: asyncio.Queue[Letter | None] = asyncio.Queue(_MOST_WAITING)
         self._mischief = mischief
         self._shuffle = Shuffle(mischief, self._send_late)
         self._sequences: dict[str, int] = {}
 
-    def send(self, message: Json, *, delay: timedelta = timedelta(0)) -> None:
+    def send(
+        self, message: Json, *, delay: timedelta = timedelta(0), is_public: bool = False
+    ) -> None:
         """Say it, in turn; a client that does not listen is disconnected."""
         try:
-            self.outbox.put_nowait((orjson.dumps(message), delay))
+            self.outbox.put_nowait(Letter(orjson.dumps(message), delay, is_public))
         except asyncio.QueueFull:
             self.close()
 
@@ -78,7 +88,8 @@ class Peer:
 class Sockets:
     """Every socket, public and private: the two differ in nothing but what clients ask of them.
 
-    While `silent`, sockets stay open and nothing is said over them, not even a pong.
+    Of the account nothing is said before it is kept. While `silent`, sockets stay open and nothing
+    is said over them, not even a pong.
     """
 
     def __init__(
@@ -90,6 +101,7 @@ class Sockets:
         mischief: Mischief,
         clock: Clock,
         catch_up: Callable[[], None],
+        keep: Callable[[], Awaitable[None]],
     ) -> None:
         self.silent = False
         self.peers: set[Peer] = set()
@@ -99,6 +111,7 @@ class Sockets:
         self._mischief = mischief
         self._clock = clock
         self._catch_up = catch_up
+        self._keep = keep
         self._connection_ids = itertools.count(1)
         self._entries = len(exchange.wallet.entries)
         exchange.listeners.append(self._tell_execution)
@@ -125,11 +138,12 @@ class Sockets:
         peer.close()
 
     async def _write(self, peer: Peer) -> None:
-        while (waiting := await peer.outbox.get()) is not None:
-            message, delay = waiting
-            await self._clock.sleep(delay)
+        while (letter := await peer.outbox.get()) is not None:
+            await self._clock.sleep(letter.delay)
+            if not letter.is_public:
+                await self._keep()
             try:
-                await peer.socket.send_str(message.decode())
+                await peer.socket.send_str(letter.text.decode())
             except ConnectionError:
                 break
         await peer.socket.close()
@@ -141,7 +155,7 @@ class Sockets:
     def heartbeat(self) -> None:
         for peer in self.peers:
             if peer.topics:
-                self._send(peer, {"channel": "heartbeat"})
+                self._send(peer, {"channel": "heartbeat"}, is_public=True)
 
     def tell_market(self, made: Print, market: PairMarket, before: OrderBook) -> None:
         """Tell a trade of others, and what it changed."""
@@ -150,7 +164,7 @@ class Sockets:
                 if topic.get("symbol") == market.listing.symbol:
                     message = self._update(topic, made, market, before)
                     if message is not None:
-                        self._send(peer, message)
+                        self._send(peer, message, is_public=True)
 
     def _update(
         self, topic: Json, made: Print, market: PairMarket, before: OrderBook
@@ -336,9 +350,9 @@ class Sockets:
         times: Json = {"time_in": now, "time_out": now}
         return times | ({"req_id": command["req_id"]} if "req_id" in command else {})
 
-    def _send(self, peer: Peer, message: Json) -> None:
+    def _send(self, peer: Peer, message: Json, *, is_public: bool = False) -> None:
         if not self.silent:
-            peer.send(message)
+            peer.send(message, is_public=is_public)
 
 
 def _status(connection_id: int) -> Json:

@@ -19,7 +19,7 @@ from sextant.rehearsal.listing import Listing
 from sextant.rehearsal.market import Candle, PairMarket, Print
 from sextant.rehearsal.order_form import Close
 from sextant.rehearsal.rest_forms import Json, money
-from sextant.rehearsal.wallet import Entry
+from sextant.rehearsal.wallet import Entry, ledger_id
 
 _CHECKED: Final = 10  # levels of a side under the checksum
 _NOTHING: Final = Quantity(Decimal(0))
@@ -216,7 +216,7 @@ def balances_snapshot(balances: Mapping[str, Decimal]) -> list[Json]:
 def balance_row(entry: Entry, number_of_entry: int) -> Json:
     """A change in the `balances` channel."""
     return {
-        "ledger_id": f"L{number_of_entry:05}-REHEA-RSAL00",
+        "ledger_id": ledger_id(number_of_entry),
         "ref_id": entry.refers_to,
         "timestamp": stamp(entry.at),
         "type": entry.kind,

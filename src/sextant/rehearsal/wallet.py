@@ -6,7 +6,7 @@ currency. So every balance is its opening plus the changes of the ledger, to the
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -32,6 +32,11 @@ class Entry:
     fee: Decimal
     balance: Decimal
     at: datetime
+
+
+def ledger_id(number: int) -> str:
+    """The name of the `number`-th entry, counted from 1."""
+    return f"L{number:05}-REHEA-RSAL00"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +97,14 @@ class Wallet:
         self._holds: dict[str, tuple[str, Decimal]] = {}  # by order: asset and amount
         for asset, amount in balances.items():
             self._enter("deposit", "opening", asset, amount, _ZERO, at)
+
+    def restore(self, entries: Iterable[Entry], lots: Mapping[Symbol, Sequence[Lot]]) -> None:
+        """Take over what was; what orders borrow and hold, whoever placed them announces again."""
+        for entry in entries:
+            self.entries.append(entry)
+            self._balances[entry.asset] = entry.balance
+        for symbol, open_lots in lots.items():
+            self.lots[symbol] = list(open_lots)
 
     @property
     def balances(self) -> Mapping[str, Decimal]:

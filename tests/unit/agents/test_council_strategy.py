@@ -1,12 +1,13 @@
 """From a consensus to an intent, or to none."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from pydantic import ValidationError
 
 from agents.analysts.regime import RegimeState
-from agents.council.strategy import Council, CouncilSettings, exit_prices
+from agents.council.strategy import Council, CouncilSettings, exit_prices, thesis
 from data.bar import Timeframe
 from data.regime import Regime
 from risk.intent import Direction, Purpose
@@ -16,6 +17,8 @@ from tests.builders_agents import (
     START,
     a_bar,
     a_snapshot,
+    a_vote,
+    an_abstention,
     an_order,
     council_of,
 )
@@ -166,6 +169,52 @@ def test_exits_scale_with_the_regime(regime, stop, target):
 
 
 @pytest.mark.parametrize(
+    ("direction", "average", "falsified_at"),
+    [
+        pytest.param(LONG, 102.994, "103.00", id="long: half-way to the stop, rounded nearer"),
+        pytest.param(LONG, 103.001, None, id="long: nearer than that is noise"),
+        pytest.param(LONG, 102.001, "102.01", id="long: just before the stop"),
+        pytest.param(LONG, 102.0, None, id="long: at the stop, which comes first"),
+        pytest.param(LONG, 100.0, None, id="long: beyond the stop"),
+        pytest.param(LONG, 105.0, None, id="long: above the price already"),
+        pytest.param(LONG, NAN, None, id="long: not known"),
+        pytest.param(SHORT, 105.006, "105.00", id="short: half-way to the stop, rounded nearer"),
+        pytest.param(SHORT, 104.5, None, id="short: nearer than that is noise"),
+        pytest.param(SHORT, 106.0, None, id="short: at the stop, which comes first"),
+        pytest.param(SHORT, 103.0, None, id="short: below the price already"),
+    ],
+)
+def test_back_at_the_slow_average_an_entry_was_wrong(direction, average, falsified_at):
+    snapshot = a_snapshot(values={"ema_50": average})  # the stop is 2 away from 104
+    exits = exit_prices(snapshot, direction, Regime.RANGING, COUNCIL)
+    assert exits.falsified_at == (Decimal(falsified_at) if falsified_at else None)
+
+
+def test_at_one_nothing_falsifies_an_entry():
+    never = COUNCIL.model_copy(update={"falsified_from": Decimal(1)})
+    for average in (103.0, 102.01, 102.0):
+        snapshot = a_snapshot(values={"ema_50": average})
+        assert exit_prices(snapshot, LONG, Regime.RANGING, never).falsified_at is None
+
+
+async def test_an_entry_carries_why_it_is_made_and_where_that_is_wrong():
+    values = {"ema_21": 104.0, "ema_50": 102.5}
+    intent = (await decided(LONG, values=values)).intent
+    assert (intent.thesis, intent.falsified_at) == ("seat-0: said so", Decimal("102.50"))
+
+
+def test_the_thesis_is_that_of_the_surest_seat_of_the_direction():
+    ballots = [
+        a_vote(0, LONG, 0.6),
+        replace(a_vote(1, LONG, 0.7), rationale="it rises"),
+        a_vote(2, LONG, 0.7),
+        a_vote(3, SHORT, 0.9),
+        an_abstention(4),
+    ]
+    assert thesis(ballots, LONG) == "seat-1: it rises"
+
+
+@pytest.mark.parametrize(
     ("direction", "atr"),
     [
         pytest.param(LONG, NAN, id="no range known"),
@@ -188,6 +237,7 @@ def test_a_range_that_gives_no_sensible_stop_gives_no_entry(direction, atr):
         pytest.param({"qurom": 4}, "Extra inputs", id="misspelt"),
         pytest.param({"reward": float("nan")}, "finite", id="not a number"),
         pytest.param({"reward": 0}, "greater than 0", id="no reward"),
+        pytest.param({"falsified_from": 0}, "greater than 0", id="wrong from the start"),
     ],
 )
 def test_settings_that_cannot_be(change, message):

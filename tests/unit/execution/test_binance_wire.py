@@ -15,6 +15,7 @@ from execution.fill import Liquidity
 from execution.order import OrderStatus
 from execution.venue import OrderRefused
 from execution.venues.binance_rows import (
+    charge_of_row,
     conditional_of_row,
     conditional_of_update,
     fill_of_row,
@@ -399,6 +400,25 @@ def test_a_trade_of_two_orders_of_ours_is_two_fills():
 
 def test_what_fills_nothing_is_no_fill():
     assert fill_of_update(an_update(), BTC, client_order_id="id") is None
+
+
+@pytest.mark.parametrize(
+    ("income", "amount"),
+    [
+        pytest.param("-0.37500000", "0.375", id="paid"),
+        pytest.param("0.00000001", "-1e-8", id="received"),
+    ],
+)
+def test_a_payment_of_funding_is_a_charge(income, amount):
+    """The row is the example of Binance's page, "Get Income History"."""
+    row = {
+        "symbol": "BTCUSDT", "incomeType": "FUNDING_FEE", "income": income, "asset": "USDT",
+        "info": "FUNDING_FEE", "time": 1570636800000, "tranId": 9689322392, "tradeId": "",
+    }  # fmt: skip
+    charge = charge_of_row(row, BTC)
+    assert (charge.kind, charge.asset, charge.amount) == ("funding", "USDT", Decimal(amount))
+    assert charge.charge_id == "FUNDING_FEE-9689322392-BTCUSDT"
+    assert charge.charged_at.isoformat() == "2019-10-09T16:00:00+00:00"
 
 
 # The account and its markets

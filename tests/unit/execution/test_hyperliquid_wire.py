@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from data.feeds.ccxt_source import exact
 from data.feeds.hyperliquid_wire import instrument, tick_at
 from data.instrument import Price, Side, Symbol, Toward
+from execution.charge import ChargeKind
 from execution.fill import Liquidity
 from execution.order import OrderStatus
 from execution.venue import OrderRefused
@@ -26,11 +27,11 @@ from execution.venues.hyperliquid_wire import (
     Trigger,
     balances_of,
     cancel_action,
+    charge_of_row,
     cloid_of,
     described,
     fee_tier_of,
     fill_of_row,
-    funding_of_rows,
     handle_of,
     leverage_action,
     middle_of,
@@ -321,13 +322,15 @@ def test_recorded_open_orders(recorded, symbols):
 
 
 def test_recorded_funding_payments(recorded, symbols):
-    payments = funding_of_rows(recorded("userFunding_window"), symbols)
-    assert len(payments) == 13
-    ape, arb = payments[:2]
-    assert (ape.symbol, ape.amount) == (Symbol("APE/USDC"), Decimal("0.145796"))
-    assert (arb.position, arb.amount) == (Decimal("-6091.03333333"), Decimal("2.694388"))
-    for payment in payments:  # longs pay a rate above zero
-        assert (payment.amount > 0) == (payment.rate * payment.position < 0)
+    rows = recorded("userFunding_window")
+    charges = [charge_of_row(row, symbols[row["delta"]["coin"]]) for row in rows]
+    assert len(charges) == len({charge.charge_id for charge in charges}) == 13
+    ape, arb = charges[:2]
+    assert (ape.symbol, ape.amount) == (Symbol("APE/USDC"), Decimal("-0.145796"))
+    assert (arb.kind, arb.asset, arb.amount) == (ChargeKind.FUNDING, "USDC", Decimal("-2.694388"))
+    for charge, row in zip(charges, rows, strict=True):  # longs pay a rate above zero
+        owed = Decimal(row["delta"]["fundingRate"]) * Decimal(row["delta"]["szi"])
+        assert (charge.amount > 0) == (owed > 0)
 
 
 def test_recorded_middles_bound_a_market_order(recorded):

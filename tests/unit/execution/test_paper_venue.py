@@ -6,7 +6,7 @@ import pytest
 from data.clock import ManualClock
 from data.faults import Corrupt
 from execution.order import OrderStatus
-from execution.venue import OrderChanged, stop_id
+from execution.venue import OrderChanged, OrderRefused, stop_id
 from execution.venues import paper
 from execution.venues.paper import PaperVenue
 from sextant.facts import venue_codec
@@ -160,6 +160,42 @@ async def test_a_full_buffer_waits_and_loses_nothing(monkeypatch, act):
 async def test_a_journal_of_something_else_is_not_opened():
     with pytest.raises(Corrupt, match="which is not the venue's"):
         await PaperVenue.open(**settings(KeptFacts(["a bar, perhaps"])))
+
+
+async def test_who_comes_late_to_what_is_told_already_wakes_nobody():
+    """An engine that waits for what is told would be woken for ever, and nobody else would run."""
+    journal = HeldJournal()
+    venue = a_venue(journal)
+    async with asyncio.TaskGroup() as tasks:
+        placing = tasks.create_task(venue.submit(approved("order", "1")))
+        await asyncio.wait({placing}, timeout=0)
+        first, journal.released = journal.released, asyncio.Event()
+        asking = tasks.create_task(venue.open_orders())
+        await asyncio.wait({asking}, timeout=0)
+        first.set()
+        await placing
+        assert venue.drain()
+        journal.released.set()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await venue.wait()
+
+
+async def test_a_stop_that_has_gone_off_gives_its_place_to_none():
+    """It is an order at market by now, and a stop in its place would let the loss run."""
+    venue = a_venue(KeptFacts())
+
+    def a_stop(name, trigger, quantity, replaces=None):
+        return approved(name, quantity, trigger=trigger, reduce_only=True, replaces=replaces)
+
+    await venue.submit(approved("entry", "1"))
+    await venue.observe(a_bar("100 100 100 100", number=0))
+    await venue.submit(a_stop("first", "95", "-1"))
+    await venue.observe(a_bar("96 97 90 96", number=1, volume="400"))
+    with pytest.raises(OrderRefused, match="triggered"):
+        await venue.submit(a_stop("second", "95.5", "-0.6", replaces="first"))
+    await venue.observe(a_bar("100 100 100 100", number=2))
+    assert sum(fill.side.sign * fill.quantity for fill in await venue.fills()) == 0
 
 
 async def test_an_order_can_fill_from_its_latency_on():

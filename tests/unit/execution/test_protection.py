@@ -10,7 +10,7 @@ from data.account import AccountState, Position
 from data.instrument import Side
 from execution.order import OrderStatus, Submitting
 from execution.planned_stop import PlannedStop, after_fill, after_stop
-from execution.protection import UNPLANNED, CancelStop, Protection, ProtectionSettings, cover
+from execution.protection import UNPLANNED, CancelOrder, Protection, ProtectionSettings, cover
 from execution.tracking import TrackedOrder
 from risk.intent import OrderIntent, Purpose
 from tests.builders_engine import an_entry, an_exit
@@ -65,7 +65,7 @@ def brief(actions):
     """Actions as short text: what, how much, at which trigger."""
     return [
         f"cancel {action.client_order_id}"
-        if isinstance(action, CancelStop)
+        if isinstance(action, CancelOrder)
         else f"{action.purpose} {action.quantity:+} {action.trigger}"
         for action in actions
     ]
@@ -245,11 +245,26 @@ def test_a_position_that_no_plan_is_known_for_is_flattened_at_the_deadline():
     assert (intent.purpose, intent.strategy_id) == (Purpose.FLATTEN, UNPLANNED)
 
 
-def test_a_stop_that_is_too_large_is_cancelled_before_its_successor_is_asked_for():
+def test_a_stop_that_is_too_large_stays_until_its_successor_takes_its_place():
     watch = Watch()
-    orders = [a_stop("S", "-1")]
+    orders = [a_stop("S", "-1"), a_stop("T", "-1", trigger="90")]
     watch.review(account("0.6"), orders)
-    assert watch.review(account("0.6", at=2), orders) == [cancelled("S"), "protection -0.6 95"]
+    cancel, stop = watch.review_again(account("0.6", at=2), orders)
+    assert brief([cancel, stop]) == [cancelled("T"), "protection -0.6 95"]
+    assert stop.replaces == an_id("S")
+    waiting = [a_stop("S", "-1"), a_stop("U", "-0.6", status=SENDING)]
+    assert watch.review(account("0.6", at=4), waiting) == []
+    done = [a_stop("S", "-1"), a_stop("U", "-0.6", trigger="96")]
+    assert watch.review(account("0.6", at=5), done) == [cancelled("S")]
+
+
+def test_a_stop_that_is_too_large_stays_while_the_position_is_closed_at_market():
+    watch = Watch()
+    closing = replace(tracked(an_exit("X", "-1")), filled=Decimal("0.4"))
+    orders = [a_stop("S", "-1"), closing]
+    assert [watch.review(account("0.6", at=at), orders) for at in (0, 2, 8)] == [[], [], []]
+    (stop,) = watch.review_again(account("0.6", at=9), orders[:1])
+    assert (brief([stop]), stop.replaces) == (["protection -0.6 95"], an_id("S"))
 
 
 def test_the_stop_of_a_flat_position_is_cancelled_at_once():

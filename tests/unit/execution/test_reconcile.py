@@ -173,6 +173,7 @@ async def test_somebody_elses_trade_on_our_account_stops_entries(account):
 async def test_an_order_that_ended_here_and_works_there_is_cancelled_there(account):
     account.engine.accept(an_entry("A", limit="80", stop="70"))
     account.engine.cancel(an_id("A"))
+    await account.engine.work()
     await account.venue.submit(an_entry("A", limit="80", stop="70"))
     account.venue.drain()
     result = await reconcile(account.engine)
@@ -292,12 +293,23 @@ async def test_no_restart_lets_an_order_out_twice(account):
         pytest.param({}, {"BTC": "1"}, ["BTC"], id="only theirs"),
         pytest.param({"USDT": "5"}, {}, ["USDT"], id="only ours"),
         pytest.param({"ETH": "0"}, {}, [], id="nothing either way"),
+        pytest.param({}, {"XRP": "0.5"}, [], id="less than a lot, of which we have none"),
     ],
 )
 def test_balances_differ_by_a_lot_or_by_more_than_rounding(ours, theirs, differ):
     mine, other = ({a: Decimal(b) for a, b in side.items()} for side in (ours, theirs))
-    found = compare_balances(mine, other, instruments())
+    found = compare_balances(mine, other, instruments(), lambda _: Decimal("1e-8"))
     assert [difference.subject for difference in found] == differ
+    assert all(difference.kind is DifferenceKind.BALANCE for difference in found)
+
+
+def test_an_asset_that_is_not_traded_here_is_left_alone():
+    """A deposit of another coin, or what another trades, keeps nobody from trading."""
+    found = compare_balances({}, {"ETH": Decimal(3)}, instruments(), lambda _: Decimal(0))
+    assert [(d.kind, d.subject, d.theirs) for d in found] == [
+        (DifferenceKind.FOREIGN_ASSET, "ETH", "3")
+    ]
+    assert not found[0].kind.forbids_entries
 
 
 def test_only_questions_and_balances_forbid_entries():

@@ -51,6 +51,7 @@ from tests.builders_risk import (
     in_flight,
     limits_with,
 )
+from tests.cases_risk_exchange import exchanged, sold
 
 STEP = Decimal("1E-20")
 MICRO, MINUTE, HOUR = timedelta(microseconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -839,7 +840,59 @@ def _near_the_margin(notional):
     return near("margin_use", account, margin_leverage="2")
 
 
+# Exchanges of holdings: the limit itself is allowed.
+rule(
+    "",
+    lambda x: (exchanged(limit_price="100", fee="0", sized=x), rules.exchange_funds),
+    of("5"),
+    objects_at=False,
+    above=True,
+)
+rule(
+    "",
+    lambda x: (exchanged(sold("1"), sized=-x), rules.exchange_funds),
+    of("1"),
+    objects_at=False,
+    above=True,
+)
+rule(
+    "allocation",
+    lambda x: (exchanged(sized=x), rules.exchange_target),
+    of("3.5"),
+    objects_at=False,
+    above=True,
+)
+rule(
+    "allocation",
+    lambda x: (exchanged(sized=x), rules.exchange_size),
+    of("10"),
+    objects_at=False,
+    above=True,
+)
+rule(
+    "allocation",
+    lambda x: (exchanged(limit_price=x), rules.exchange_limit),
+    of("100.5"),
+    objects_at=False,
+    above=True,
+)
+rule(
+    "allocation",
+    lambda x: (exchanged(sold("1", x)), rules.exchange_limit),
+    of("99.5"),
+    objects_at=False,
+    above=False,
+)
+rule(
+    "allocation",
+    lambda x: (exchanged(max_cost=x), rules.exchange_cost),
+    of("0.0027"),
+    objects_at=False,
+    above=False,
+)
+
 NO_NUMBER = {
+    "exchange_form": "a form",
     "instrument": "a name",
     "allowed_symbol": "a list of names",
     "entry_purpose": "a kind",

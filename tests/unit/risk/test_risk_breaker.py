@@ -10,6 +10,7 @@ from data.instrument import Notional
 from risk.breaker import (
     Anchor,
     BreakerActed,
+    FlatSeen,
     Halt,
     Marked,
     MarketSeen,
@@ -17,7 +18,7 @@ from risk.breaker import (
     ModelFailed,
     OrderPlaced,
     Rebalanced,
-    Reset,
+    Resume,
     RiskState,
     TradingState,
     initial_state,
@@ -31,6 +32,7 @@ THURSDAY = datetime(2025, 3, 6, tzinfo=UTC)
 MONDAY = datetime(2025, 3, 10, tzinfo=UTC)
 APRIL = datetime(2025, 4, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
+FLAT = FlatSeen(is_flat=True, at=LATER)
 
 
 def marked(equity, at=LATER):
@@ -112,28 +114,29 @@ def test_a_drawdown_halt_waits_for_a_person_and_is_then_measured_anew():
     far = NOW + timedelta(days=400)
     assert trading_at(state, far) is HALTED
     assert after(marked("2000", far), state=state).trading is HALTED
-    lifted = after(Reset(by="Ada", why="looked", at=far), state=state)
-    assert (lifted.trading, lifted.peak_equity) == (ACTIVE, None)
+    assert after(Resume(by="Ada", why="haste", at=far), state=state) is state
+    lifted = after(FLAT, Resume(by="Ada", why="looked", at=far), state=state)
+    assert (lifted.trading, lifted.peak_equity, lifted.latch) == (ACTIVE, None, None)
     assert after(marked("790", far), state=lifted).trading is ACTIVE
     assert after(marked("790", far), marked("632", far), state=lifted).reason == "drawdown_limit"
 
 
-def test_a_reset_shortens_no_halt_that_ends_by_itself():
-    state = after(marked("790"), Reset(by="Ada", why="looked", at=LATER))
+def test_a_resume_shortens_no_halt_that_ends_by_itself():
+    state = after(marked("790"), FLAT, Resume(by="Ada", why="looked", at=LATER))
     assert (state.trading, state.reason) == (REDUCING, "monthly_loss_limit")
     assert trading_at(state, APRIL) is ACTIVE
 
 
-def test_a_reset_of_a_manual_halt_forgets_no_drawdown():
+def test_a_resume_of_a_manual_halt_forgets_no_drawdown():
     state = after(Halt(by="Ada", why="upgrade", at=LATER), marked("810"))
     assert (state.trading, state.reason) == (HALTED, "halted by Ada: upgrade")
-    state = after(Reset(by="Ada", why="done", at=LATER), marked("800"), state=state)
+    state = after(Resume(by="Ada", why="done", at=LATER), marked("800"), state=state)
     assert (state.trading, state.reason) == (HALTED, "drawdown_limit")
 
 
-def test_nobody_resets_what_is_not_halted():
+def test_nobody_resumes_what_is_not_halted():
     state = after(marked("940"))
-    assert after(Reset(by="Ada", why="haste", at=LATER), state=state) is state
+    assert after(Resume(by="Ada", why="haste", at=LATER), state=state) is state
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,7 @@ def test_losses_in_a_row_cool_down_and_the_sixth_halts():
     assert states[3].halted_until == states[4].halted_until == NOW + timedelta(minutes=30)
     assert states[5].halted_until == NOW + timedelta(hours=1)
     assert states[6].reason == "loss_streak"
-    lifted = after(Reset(by="Ada", why="looked", at=NOW + timedelta(hours=2)), state=states[6])
+    lifted = after(Resume(by="Ada", why="looked", at=NOW + timedelta(hours=2)), state=states[6])
     assert (lifted.trading, lifted.loss_streak) == (ACTIVE, 0)
 
 
@@ -202,7 +205,7 @@ def test_a_symbol_cools_down_after_an_order_and_longer_after_a_loss():
         pytest.param(OrderPlaced(symbol=BTC, at=NOW), id="a cool-down inside a longer one"),
         pytest.param(a_trade("5"), id="a win with no streak to clear"),
         pytest.param(a_trade("0"), id="even"),
-        pytest.param(Reset(by="Ada", why="haste", at=NOW), id="a reset of nothing"),
+        pytest.param(Resume(by="Ada", why="haste", at=NOW), id="a resume of nothing"),
     ],
 )
 def test_what_changes_nothing_returns_the_same_state(event):
@@ -257,6 +260,7 @@ def test_an_account_that_has_never_traded():
         acted={},
         halted_until=None,
         halted_for="",
+        latch=None,
     )
 
 
@@ -329,11 +333,11 @@ def test_the_days_peak_is_followed_within_its_day():
 
 
 @pytest.mark.req("S1-98")
-def test_a_reset_of_a_fall_within_the_day_measures_the_day_anew_and_not_the_drawdown():
+def test_a_resume_of_a_fall_within_the_day_measures_the_day_anew_and_not_the_drawdown():
     limits = limits_with(max_day_drawdown="0.04")
     halted = after(marked("960"), limits=limits)
     assert (halted.trading, halted.reason) == (HALTED, "day_drawdown_limit")
-    lifted = after(Reset(by="Ada", why="looked", at=LATER), state=halted, limits=limits)
+    lifted = after(FLAT, Resume(by="Ada", why="looked", at=LATER), state=halted, limits=limits)
     assert (lifted.trading, lifted.day_peak, lifted.peak_equity) == (ACTIVE, None, 1000)
 
 
@@ -376,11 +380,11 @@ def test_a_losing_streak_says_that_it_is_the_reason():
     assert (over.trading, over.reason, over.halted_until, over.halted_for) == (ACTIVE, "", None, "")
 
 
-def test_a_reset_of_a_manual_halt_forgets_no_streak_and_no_peak():
+def test_a_resume_of_a_manual_halt_forgets_no_streak_and_no_peak():
     halted = after(
         Halt(by="Ada", why="upgrade", at=LATER), state=a_state(loss_streak=LIMITS.max_loss_streak)
     )
-    lifted = after(Reset(by="Ada", why="done", at=LATER), state=halted)
+    lifted = after(Resume(by="Ada", why="done", at=LATER), state=halted)
     assert (lifted.trading, lifted.loss_streak) == (ACTIVE, LIMITS.max_loss_streak)
     assert (lifted.peak_equity, lifted.day_peak) == (1000, 1000)
 

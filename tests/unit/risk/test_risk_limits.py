@@ -84,6 +84,11 @@ def fall(drawdown, leverage):
             "drawdown_leverage must deepen, and may only get stricter",
             id="deeper, yet looser",
         ),
+        pytest.param(
+            {"allocation": SECTION["allocation"] | {"targets": {"BTC": "0.33", "USDT": "0.66"}}},
+            "targets add up to 0.99, not to 1",
+            id="targets that leave something over",
+        ),
     ],
 )
 def test_limits_that_do_not_fit_say_why(changes, why):

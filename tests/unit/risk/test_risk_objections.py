@@ -29,6 +29,7 @@ from tests.builders_risk import (
     price,
 )
 from tests.cases_risk_book import BET, EDGE, NIGHT, against, correlated, limited, short, worth
+from tests.cases_risk_exchange import an_exchange, exchanged, sold
 
 BLIND = a_market(price=None, priced_at=None, rate=None)
 EMPTY = an_account(None)
@@ -472,7 +473,62 @@ SIZES = [
         "a confidence without beginning",
     ),
 ]
-SPOKEN = [*FORM, *LOSSES, *MARKET, *SIGNAL, *STOPS, *SIZES]
+EXCHANGES = [
+    objects(
+        rules.exchange_form,
+        exchanged(an_exchange(limit=None)),
+        "no quantity or no limit",
+        "a quantity and a limit",
+        "form",
+    ),
+    *(
+        objects(rules.exchange_form, exchanged(intent), fault, "a quantity and a limit", "form")
+        for intent, fault in (
+            (an_exchange(trigger=price("99")), "a stop, a target or a trigger"),
+            (an_exchange(reduce_only=True), "a reduction"),
+            (sold("1", purpose=Purpose.HODL), "a sale from a bag"),
+        )
+    ),
+    objects(
+        rules.exchange_funds,
+        exchanged(limit_price="100", fee="0.01", sized="2", account=an_account()),
+        "202",
+        "0",
+        "USDT",
+        kind=lambda objection: TooLarge(objection=objection, largest=Quantity(Decimal(0))),
+    ),
+    objects(
+        rules.exchange_funds,
+        exchanged(sold("1.5"), sized="-1.5"),
+        "1.5",
+        "1",
+        "BTC",
+        kind=lambda objection: TooLarge(objection=objection, largest=Quantity(Decimal(1))),
+    ),
+    unknown(rules.exchange_funds, exchanged(market=BLIND), "given"),
+    objects(
+        rules.exchange_target,
+        exchanged(sized="4"),
+        "500",
+        "450",
+        "USDT",
+        kind=lambda objection: TooLarge(objection=objection, largest=Quantity(Decimal("3.5"))),
+    ),
+    unknown(rules.exchange_target, exchanged(market=BLIND), "USDT"),
+    objects(
+        rules.exchange_size,
+        exchanged(sized="10.1"),
+        "1010",
+        "1000",
+        "USDT",
+        kind=lambda objection: TooLarge(objection=objection, largest=Quantity(Decimal(10))),
+    ),
+    unknown(rules.exchange_size, exchanged(market=BLIND), "USDT"),
+    objects(rules.exchange_limit, exchanged(limit_price="101"), "101", "100.5", "quote"),
+    unknown(rules.exchange_limit, exchanged(market=BLIND), "quote"),
+    objects(rules.exchange_cost, exchanged(max_cost="0.0026"), "0.0027", "0.0026", "share"),
+]
+SPOKEN = [*FORM, *LOSSES, *MARKET, *SIGNAL, *STOPS, *SIZES, *EXCHANGES]
 
 
 @pytest.mark.req("S0-19", "S1-96")

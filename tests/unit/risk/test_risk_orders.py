@@ -170,7 +170,10 @@ def test_what_is_being_closed_is_left_alone_and_a_drawdown_need_not_close():
     given = {"instruments": {XRP: replace(INSTRUMENT, symbol=XRP)}, "now": NOW}
     closing = breaker_intents(marked("790"), account, LIMITS, closing=frozenset({BTC}), **given)
     assert [(intent.symbol, intent.quantity) for intent in closing.intents] == [(XRP, -3)]
-    assert orders(marked("790"), account, drawdown_closes=False, weekly_cut=0) is None
+    kept = limits_with(drawdown_closes=False)
+    state = next_state(a_state(), Marked(equity=Decimal(790), at=NOW), kept)
+    assert state.latch is None
+    assert orders(state, account, drawdown_closes=False, weekly_cut=0) is None
 
 
 def test_referrals_end_by_themselves():

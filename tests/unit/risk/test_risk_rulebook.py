@@ -5,6 +5,7 @@ from types import MethodType
 import pytest
 
 from risk import rules
+from risk.intent import Purpose
 from risk.limits import SHADOWABLE, RiskLimits
 from risk.rulebook import ALWAYS_KNOWN, BOOK, Kind, RuleInfo
 from tests.builders_risk import (
@@ -20,6 +21,7 @@ from tests.builders_risk import (
     limits_with,
     price,
 )
+from tests.cases_risk_exchange import an_exchange, exchanged, sold
 
 RULE_ROWS = {info.name: info for info in BOOK if info.kind is Kind.RULE}
 CASES = [
@@ -36,6 +38,9 @@ CASES = [
         market=a_full_market(realised_volatility=2.0, model_confidence=None),
         account=an_account("1000", a_position("1")),
     ),
+    exchanged(),
+    exchanged(sold("1")),
+    exchanged(an_exchange(purpose=Purpose.HODL)),
 ]
 
 
@@ -117,6 +122,7 @@ def test_what_can_be_shadowed_is_in_the_book_and_guards_no_account():
         "never_flips",
         "reconciled",
         "referral",
+        *(rule.__name__ for rule in rules.RULES if rule.__name__.startswith("exchange_")),
     }
     assert not guards & SHADOWABLE
 
@@ -127,12 +133,11 @@ def test_what_may_be_tried_is_what_the_limits_let_be_tried():
 
 def test_a_row_is_a_rule_of_one_road_or_none():
     for info in BOOK:
-        names = {
-            rule.__name__: rule for rule in (*rules.RULES_FOR_ENTRIES, *rules.RULES_FOR_REDUCTIONS)
-        }
+        names = {rule.__name__: rule for rule in rules.RULES}
         rule = names.get(info.name) if info.kind is Kind.RULE else None
         assert info.entries == (rule is None or rule in rules.RULES_FOR_ENTRIES)
         assert info.reductions == (rule is not None and rule in rules.RULES_FOR_REDUCTIONS)
+        assert info.exchanges == (rule is not None and rule in rules.RULES_FOR_EXCHANGES)
 
 
 SENTENCES = {

@@ -12,7 +12,7 @@ from risk import rules
 from risk.breaker import Halt, Marked, OrderPlaced, next_state
 from risk.intent import Direction, Purpose
 from risk.objection import objection_of
-from tests import cases_risk_book, cases_risk_edges
+from tests import cases_risk_book, cases_risk_edges, cases_risk_exchange
 from tests.builders_risk import (
     BTC,
     INSTRUMENT,
@@ -418,7 +418,7 @@ CASES = [
 ]
 
 
-CASES += cases_risk_book.CASES + cases_risk_edges.CASES
+CASES += cases_risk_book.CASES + cases_risk_edges.CASES + cases_risk_exchange.CASES
 
 
 @pytest.mark.req("S0-19", "S0-26", "S1-94", "S1-101", "S1-138")

@@ -14,12 +14,14 @@ from tests.builders_risk import (
     a_case,
     a_full_market,
     a_market,
+    a_position,
     a_state,
     an_account,
     an_entry,
     limits_with,
 )
 from tests.cases_risk_book import MINUTE, overlays
+from tests.cases_risk_exchange import an_exchange
 
 AGAINST = {"overlay_timeframes": ["1h"], "overlay_size": "0.5"}
 WILD = {"realised_volatility": 1.6}
@@ -214,3 +216,17 @@ def test_a_target_that_is_off_leaves_the_signal_as_it_is():
 def test_a_wish_is_met_as_far_as_the_size_goes(wish, quantity):
     case = a_case(an_entry(wish), account=an_account("100"), state=a_state("100"))
     assert sized(case) == Decimal(quantity)
+
+
+@pytest.mark.parametrize(
+    ("wish", "quantity"),
+    [
+        pytest.param("0.12345", "0.1234", id="as wished, on the grid"),
+        pytest.param("1000", "1000", id="as wished, and cut by nothing"),
+        pytest.param(None, "0", id="as much as there is, which nobody says of an exchange"),
+    ],
+)
+def test_an_exchange_has_no_size_of_its_own(wish, quantity):
+    assert sized(a_case(an_exchange(wish), account=an_account("1000", a_position("3")))) == Decimal(
+        quantity
+    )

@@ -8,7 +8,8 @@ import pytest
 
 from data.instrument import Notional
 from risk import breaker
-from risk.breaker import Anchor, Marked, MarkWatch, TradingState, next_state
+from risk.breaker import Anchor, Marked, TradingState, next_state
+from risk.mark_watch import MarkWatch
 from tests.builders_risk import LIMITS, NOW, a_state, limits_with
 
 CENT = Decimal("0.01")

@@ -18,12 +18,13 @@ from risk.alerts import alerts
 from risk.approval import ApprovedOrder, Rejection, Revision
 from risk.breaker import (
     DRAWDOWN,
+    FlatSeen,
     Marked,
     MarketSeen,
     ModelAnswered,
     ModelFailed,
     Rebalanced,
-    Reset,
+    Resume,
     TradingState,
     next_state,
 )
@@ -231,7 +232,7 @@ class Told:
 
 
 @pytest.mark.req("S0-25", "S1-97", "S1-98", "S1-99")
-def test_case_11_at_the_drawdown_limit_all_is_rejected_until_a_person_resets():
+def test_case_11_at_the_drawdown_limit_all_is_rejected_until_a_person_resumes():
     told = Told()
     told.tell(marked("800"), LATER)
     for days in (0, 1, 40, 400):
@@ -239,10 +240,19 @@ def test_case_11_at_the_drawdown_limit_all_is_rejected_until_a_person_resets():
         now = LATER + timedelta(days=days)
         told.tell(marked("800", now), now)
         assert DRAWDOWN in rules_of(with_800(told.state, now))
-    assert told.texts == ["no entries until `sextant reset`: drawdown_limit"]
-    told.tell(Reset(by="Ada", why="looked", at=now), now)
+    assert told.texts == [
+        "no entries until `sextant resume`: drawdown_limit",
+        "drawdown_limit: orders are cancelled and positions closed",
+    ]
+    told.tell(Resume(by="Ada", why="haste", at=now), now)
+    assert DRAWDOWN in rules_of(with_800(told.state, now))
+    told.tell(FlatSeen(is_flat=True, at=now), now)
+    told.tell(Resume(by="Ada", why="looked", at=now), now)
     assert isinstance(with_800(told.state, now), ApprovedOrder)
-    assert told.texts[1:] == ["entries are let in again"]
+    assert told.texts[2:] == [
+        "the venue says that nothing of ours is left; `sextant resume` lets entries in again",
+        "entries are let in again",
+    ]
 
 
 def with_800(state, now):
@@ -262,7 +272,8 @@ def test_the_kill_switch_also_measures_from_the_days_peak():
     assert next_state(state, marked("1080.01"), limits).trading is TradingState.ACTIVE
     halted = next_state(state, marked("1080"), limits)
     assert (halted.trading, halted.reason) == (TradingState.HALTED, "day_drawdown_limit")
-    lifted = next_state(halted, Reset(by="Ada", why="looked", at=LATER), limits)
+    flat = next_state(halted, FlatSeen(is_flat=True, at=LATER), limits)
+    lifted = next_state(flat, Resume(by="Ada", why="looked", at=LATER), limits)
     assert next_state(lifted, marked("1080"), limits).trading is TradingState.ACTIVE
 
 
@@ -276,7 +287,7 @@ def test_case_12_six_losses_in_a_row_halt_and_are_told():
     assert isinstance(judged(an_entry(), state=told.state), Rejection)
     assert told.texts == [
         "no entries until 2025-03-05 12:30: loss_streak",
-        "no entries until `sextant reset`: loss_streak",
+        "no entries until `sextant resume`: loss_streak",
     ]
 
 
@@ -488,8 +499,8 @@ def test_a_breaker_leaves_alone_what_is_being_closed_and_what_is_dust():
 
 
 def test_a_breaker_that_is_told_not_to_close_does_not():
-    state = next_state(a_state(), marked("800"), LIMITS)
     limits = limits_with(drawdown_closes=False, weekly_cut=0)
+    state = next_state(a_state(), marked("800"), limits)
     assert asked_for(state, an_account("800", *HELD), limits=limits) == {}
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from risk.breaker import Halt, Marked, ModelFailed, Reset, next_state
+from risk.breaker import FlatSeen, Flatten, Halt, Marked, ModelFailed, Resume, next_state
 from sextant.alerts import AlertKind, Alerts
 from tests.builders_risk import NOW, a_position, a_state, an_account, limits_with
 
@@ -86,14 +86,27 @@ def test_a_halt_is_told_once_with_its_reason_and_its_end(alerts, journal):
     alerts.note(before, halted, NOW)
     worse = next_state(halted, Marked(equity=Decimal(700), at=NOW + MINUTE), LIMITS)
     alerts.note(halted, worse, NOW + MINUTE)
-    lifted = next_state(worse, Reset(by="Ann", why="looked", at=NOW + 2 * MINUTE), LIMITS)
-    alerts.note(worse, lifted, NOW + 2 * MINUTE)
+    flat = next_state(worse, FlatSeen(is_flat=True, at=NOW + MINUTE), LIMITS)
+    alerts.note(worse, flat, NOW + MINUTE)
+    lifted = next_state(flat, Resume(by="Ann", why="looked", at=NOW + 2 * MINUTE), LIMITS)
+    alerts.note(flat, lifted, NOW + 2 * MINUTE)
     told = [(fact.kind, fact.subject) for fact in journal.facts]
     assert told == [
         (AlertKind.TRADING, "drawdown_limit"),
+        (AlertKind.KILL_SWITCH, "thrown"),
+        (AlertKind.KILL_SWITCH, "done"),
         (AlertKind.TRADING, "monthly_loss_limit"),
     ]
-    assert "sextant reset" in journal.facts[0].text
+    assert "sextant resume" in journal.facts[0].text
+
+
+def test_a_kill_switch_that_has_to_begin_again_is_told_each_time(alerts, journal):
+    state = next_state(a_state("1000"), Flatten(by="Ann", why="storm", at=NOW), LIMITS)
+    for is_flat in (True, False, True):
+        after = next_state(state, FlatSeen(is_flat=is_flat, at=NOW), LIMITS)
+        alerts.note(state, after, NOW)
+        state = after
+    assert [fact.subject for fact in journal.facts] == ["done", "again", "done"]
 
 
 def test_a_pause_of_a_desk_is_told_and_a_halt_of_its_own_too(alerts, journal):

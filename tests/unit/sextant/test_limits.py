@@ -178,11 +178,11 @@ def test_before_the_first_run_nothing_is_on_record(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("missing", ["--by", "--why"])
-def test_nobody_resets_without_a_name_and_a_reason(missing, tmp_path):
+def test_nobody_resumes_without_a_name_and_a_reason(missing, tmp_path):
     given = {"--by": "Ada", "--why": "looked"} | {missing: " "}
     config = a_config(tmp_path, "")
     words = [word for pair in given.items() for word in pair]
-    ended = CliRunner().invoke(app, ["reset", *words, "--config", str(config)])
+    ended = CliRunner().invoke(app, ["resume", *words, "--config", str(config)])
     assert ended.exit_code == 2
 
 

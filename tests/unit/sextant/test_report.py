@@ -122,7 +122,7 @@ def test_risk_is_told_before_return():
         pytest.param({"decisions": 142_843}, "decisions", "142,843, 0 failed", id="thousands"),
         pytest.param({"sharpe": None}, "Sharpe (daily, 365)", "undefined", id="undefined"),
         pytest.param(
-            {"unvalued": 3}, "without a price", "3 fills or trades, left out above", id="a"
+            {"unvalued": 3}, "without a price", "3 fills, charges or trades, left out above", id="a"
         ),
         pytest.param(
             {"trades": 1_000, "hit_rate": 0.5, "trades_per_day": 2.0},

@@ -11,6 +11,7 @@ from data.feed import FeedInterrupted
 from data.quality import Flaw, FlawKind
 from data.regime import Regime
 from execution.blotter import Blotter
+from execution.charge import Charge, ChargeKind
 from execution.order import Submitting
 from risk.approval import Revision
 from risk.intent import Envelope
@@ -257,3 +258,17 @@ def test_what_was_before_the_window_is_the_accounts_and_not_counted():
 
 def test_topics_that_are_passed_over_exist():
     assert _PASSED_OVER | {_RUN, _STATE} <= TOPICS.keys()
+
+
+def test_charges_are_counted_and_are_in_the_equity():
+    charge = Charge(
+        charge_id="C1",
+        kind=ChargeKind.ROLLOVER,
+        asset="USDT",
+        amount=Decimal("2.5"),
+        symbol=BTC,
+        charged_at=START,
+    )
+    told = retold(charge, charge, seen(0))
+    assert told.card.charged == 2.5
+    assert told.card.equity.last.equity == 100_000 - 2.5

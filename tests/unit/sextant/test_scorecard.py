@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from data.instrument import Side
+from execution.charge import Charge, ChargeKind
 from risk.intent import Direction, Purpose
 from sextant.evaluation.counterfactual import MANY
 from sextant.evaluation.scorecard import LISTED
@@ -51,6 +52,22 @@ def test_presence_is_the_share_of_due_bars(came, presence):
         for index in indices:
             card.see(a_bar(index, symbol=symbol), None)
     assert card.presence == presence
+
+
+def test_charges_add_up_in_the_currency_of_the_account():
+    card = a_scorecard()
+    for amount, rate in (("3", "1"), ("-0.5", "2"), ("9", None)):
+        charge = Charge(
+            charge_id=amount,
+            kind=ChargeKind.FUNDING,
+            asset="USDT",
+            amount=Decimal(amount),
+            symbol=BTC,
+            charged_at=START,
+        )
+        card.charge(charge, Decimal(rate) if rate else None)
+    assert (card.charged, card.unvalued) == (2.0, 1)
+    assert a_summary(card).charged == 2.0
 
 
 @pytest.mark.req("S1-191")

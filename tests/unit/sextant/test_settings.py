@@ -107,7 +107,8 @@ def test_a_first_run_needs_no_key():
         ),
         pytest.param(
             "mode = 'casino'",
-            "mine.toml: mode: Input should be 'rehearsal' or 'paper' (given: 'casino')",
+            "mine.toml: mode: Input should be 'rehearsal', 'paper', 'micro' or 'live' (given: "
+            "'casino')",
             id="an unknown mode",
         ),
         pytest.param(

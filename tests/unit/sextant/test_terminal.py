@@ -9,19 +9,42 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from data.account import Position
 from data.defect import Defect, DefectKind
-from data.instrument import Symbol
+from data.instrument import Side, Symbol
+from execution.planned_stop import PlannedStop
 from risk.breaker import TradingState
 from risk.objection import Objection
 from sextant.cycle import Approved, Vetoed
 from sextant.terminal import ballot_row, render, ruling_in_words
-from tests.builders_evaluation import START, a_replay, a_vote, an_abstention
+from tests.builders_evaluation import BTC, START, a_replay, a_vote, an_abstention
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     """A session that has decided a hundred times and more with six stand-ins."""
     return a_replay(tmp_path_factory.mktemp("view"), bars=1_200)[0]
+
+
+def a_book(session, state=None, plans=None, account=None):
+    """That of the session, with another state, or other plans and positions."""
+    book = session.book
+    return SimpleNamespace(
+        account=account or book.account,
+        state=state or book.state,
+        engine=SimpleNamespace(plans=book.engine.plans if plans is None else plans),
+    )
+
+
+def a_position():
+    return Position(
+        symbol=BTC,
+        quantity=Decimal("0.1"),
+        entry_price=Decimal(100_000),
+        mark=Decimal(101_000),
+        notional=Decimal(10_100),
+        opened_at=START,
+    )
 
 
 def seen(session, *, width=100):
@@ -70,7 +93,7 @@ def test_every_symbol_of_a_desk_is_decided_in_sight(session):
 
 def test_a_session_before_its_first_bar_has_a_view(session):
     empty = SimpleNamespace(
-        book=SimpleNamespace(account=session.book.account, state=session.book.state),
+        book=a_book(session),
         scorecard=type(session.scorecard)(horizon=1, hold_band=0.1, fee=0.0),
         decisions={},
         defects={},
@@ -103,7 +126,7 @@ def test_a_halt_cannot_be_overlooked(session):
         loss_streak=6,
     )
     halted = SimpleNamespace(
-        book=SimpleNamespace(account=session.book.account, state=state),
+        book=a_book(session, state),
         scorecard=session.scorecard,
         decisions={},
         defects={},
@@ -111,6 +134,31 @@ def test_a_halt_cannot_be_overlooked(session):
     )
     said = "risk halted: drawdown_limit until 2026-01-05 00:00, 6 losses in a row"
     assert seen(halted).splitlines()[1] == said
+
+
+def test_a_position_is_shown_with_what_it_is_for_and_where_it_ends(session):
+    plan = PlannedStop(
+        symbol=BTC,
+        strategy_id="council",
+        side=Side.BUY,
+        price=Decimal(95_000),
+        target=Decimal(110_000),
+        thesis="gpt: said so",
+        falsified_at=Decimal("97000.5"),
+    )
+    flat = session.book.account(START)
+    long = replace(flat, positions={BTC: a_position()})
+    changed = {"scorecard": session.scorecard, "decisions": {}, "defects": {}, "referrals": ()}
+    held = SimpleNamespace(
+        book=a_book(session, plans={BTC: plan}, account=lambda _: long), **changed
+    )
+    line = "BTC/USDT held: stop 95,000, target 110,000, wrong at 97,000.5; gpt: said so"
+    assert line in seen(held).splitlines()
+    bare = replace(plan, target=None, thesis="", falsified_at=None)
+    held.book.engine.plans[BTC] = bare
+    assert "BTC/USDT held: stop 95,000" in seen(held).splitlines()
+    held.book.account = lambda _: replace(flat, positions={})
+    assert "held:" not in seen(held)
 
 
 @pytest.mark.parametrize(

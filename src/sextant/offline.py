@@ -1,4 +1,4 @@
-"""A halt, and lifting one, by hand between two runs: on record with who and why."""
+"""A halt, a flatten, and lifting them, by hand between two runs: on record with who and why."""
 
 import asyncio
 import contextlib
@@ -7,34 +7,47 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from data.clock import ManualClock
-from data.faults import Refused
 from data.postgres.embedded import database
 from data.postgres.migrate import migrate
 from data.postgres.pool import Pool, connect
-from risk.breaker import Halt, Reset, RiskState, next_state
+from risk.breaker import Flatten, Halt, Resume, RiskState, next_state
 from risk.limits import RiskLimits
+from sextant.command import CannotObey, Command, Verb
 from sextant.facts import RunStarted, codec
 from sextant.house import DESK_JOURNAL
 from sextant.journal.postgres import PostgresJournal
-from sextant.operator import is_halted, nothing_to_reset
+from sextant.operator import halts_of, require_liftable
 from sextant.settings import Settings, secret
 from sextant.subaccount import DeskRiskState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCK_WITHIN = timedelta(seconds=20)
 
-
-class CannotReset(Refused):
-    """No halt is in force that a person could lift, or its limits cannot be read."""
+Ordered = Halt | Flatten | Resume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """A person's hand on the risk state: what it was, and what it came to."""
 
-    event: Halt | Reset
-    lifted: tuple[str, ...]  # why entries were halted, of the account and of the desks
+    event: Ordered
+    lifted: tuple[str, ...]  # why entries were halted before, of the account and of the desks
     after: RiskState  # the account's
+
+    @property
+    def in_words(self) -> str:
+        """What came of it."""
+        match self.event:
+            case Halt():
+                return f"{self.after.reason}; the next start lets no entry in"
+            case Flatten():
+                return (
+                    "no daemon runs, so nothing is cancelled or closed yet: it is on record, and "
+                    "the next start does it first"
+                )
+            case Resume():
+                trading = self.after.trading
+                return f"lifted: {', '.join(self.lifted)}; trading is {trading} from the next start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,39 +63,33 @@ class Past:
         """The account's, then those of the desks."""
         return (self.state, *self.desks.values())
 
-    def after_of_account(self, event: Halt | Reset) -> RiskState:
+    def after_of_account(self, event: Ordered) -> RiskState:
         """The account's state after `event`."""
         return next_state(self.state, event, limits_of(self.run))
 
-    def after(self, event: Halt | Reset) -> list[RiskState | DeskRiskState]:
+    def after(self, event: Ordered) -> list[RiskState | DeskRiskState]:
         """What goes on record after `event`: the account's state, and those of desks it changes.
 
-        A reset lifts every halt; a person's halt is the account's.
+        Every halt is lifted by the same word; a halt or a flatten is the account's.
         """
         made: list[RiskState | DeskRiskState] = [self.after_of_account(event)]
-        for desk, state in self.desks.items() if isinstance(event, Reset) else ():
+        for desk, state in self.desks.items() if isinstance(event, Resume) else ():
             lifted = next_state(state, event, limits_of(self.run, desk))
             if lifted is not state:
                 made.append(DeskRiskState(strategy_id=desk, state=lifted))
         return made
 
 
-async def run_reset(settings: Settings, *, by: str, why: str) -> Applied:
-    """Lift the halt that is on record, and put on record who did it and why.
+async def obey_offline(settings: Settings, command: Command) -> Applied:
+    """Have the next start begin halted, flattening, or with what is on record lifted.
 
     Raises:
-        CannotReset: nothing is halted, or nothing is on record.
+        CannotObey: there is nothing to which it applies, or nothing is on record.
         FolderInUse, JournalHeld: a daemon is running; it is to be asked instead.
         Fault: the database cannot be opened.
     """
     async with _opened(settings) as pool:
-        return await reset(pool, by=by, why=why)
-
-
-async def run_halt(settings: Settings, *, by: str, why: str) -> Applied:
-    """Have the next start begin halted; raises as `run_reset` does."""
-    async with _opened(settings) as pool:
-        return await halt(pool, by=by, why=why)
+        return await apply(pool, command)
 
 
 @contextlib.asynccontextmanager
@@ -90,37 +97,19 @@ async def _opened(settings: Settings) -> AsyncIterator[Pool]:
     folder = settings.state_folder / "postgres"
     dsn = secret(settings.storage.dsn_env)
     if dsn is None and not (folder / "data").exists():
-        raise CannotReset(f"{settings.state_folder}: nothing is on record yet")
+        raise CannotObey(f"{settings.state_folder}: nothing is on record yet")
     async with database(dsn, folder) as address, await connect(address) as pool:
         await migrate(pool)
         yield pool
 
 
-async def reset(pool: Pool, *, by: str, why: str, lock_within: timedelta = _LOCK_WITHIN) -> Applied:
-    """Lift a halt in an open database."""
-
-    def lift(past: Past, at: datetime) -> Reset:
-        if not any(map(is_halted, past.states)):
-            raise CannotReset(nothing_to_reset(past.state))
-        return Reset(by=by, why=why, at=at)
-
-    return await _apply(pool, lift, lock_within)
-
-
-async def halt(pool: Pool, *, by: str, why: str, lock_within: timedelta = _LOCK_WITHIN) -> Applied:
-    """Halt in an open database."""
-    return await _apply(pool, lambda past, at: Halt(by=by, why=why, at=at), lock_within)
-
-
-async def _apply(
-    pool: Pool, event_of: Callable[[Past, datetime], Halt | Reset], lock_within: timedelta
-) -> Applied:
-    """Put the event on record, and the states that it comes to; a daemon that was just killed holds
-    the journal a little.
+async def apply(pool: Pool, command: Command, *, lock_within: timedelta = _LOCK_WITHIN) -> Applied:
+    """The same in an open database; a daemon that was just killed holds the journal a little.
 
     It is dated as the newest record: the market's time stands there until the next start. It is
     judged by the limits of the last run, so that the journal alone says what it came to.
     """
+    event_of = _event_of(command)
     clock = ManualClock(_EPOCH)
     journal = PostgresJournal(
         pool, name=DESK_JOURNAL, codec=codec(), clock=clock, lock_within=lock_within
@@ -135,8 +124,40 @@ async def _apply(
             for fact in (event, account, *desks):
                 journal.write(fact)
             await journal.flush()
-    halts = sorted({state.reason for state in past.states if is_halted(state)})
-    return Applied(event=event, lifted=tuple(halts), after=past.after_of_account(event))
+    return Applied(
+        event=event,
+        lifted=tuple(halts_of(past.states)),
+        after=past.after_of_account(event),
+    )
+
+
+def _event_of(command: Command) -> Callable[[Past, datetime], Ordered]:
+    """What a command is to a past, at a time.
+
+    Raises:
+        CannotObey: only a running daemon can do it.
+    """
+    by, why = command.by, command.why
+    match command.verb:
+        case Verb.HALT:
+            return lambda past, at: Halt(by=by, why=why, at=at)
+        case Verb.FLATTEN:
+            return lambda past, at: Flatten(by=by, why=why, at=at)
+        case Verb.RESUME:
+            return lambda past, at: _resume(past, by, why, at)
+        case Verb.APPROVE | Verb.DENY | Verb.WAITING:
+            raise CannotObey("no daemon runs, so no order waits")
+
+
+def _resume(past: Past, by: str, why: str, at: datetime) -> Resume:
+    require_liftable(past.states)
+    latches = (state.latch for state in past.states if state.latch is not None)
+    if left := [latch.reason for latch in latches if not latch.is_done]:
+        raise CannotObey(
+            f"the kill switch has not done its work: {'; '.join(left)}; the next start goes on "
+            "with it, until the venue says that nothing of ours is left"
+        )
+    return Resume(by=by, why=why, at=at)
 
 
 @contextlib.asynccontextmanager
@@ -161,7 +182,7 @@ async def _past(journal: PostgresJournal) -> Past:
             case RunStarted():
                 run = fact
     if state is None or run is None:
-        raise CannotReset(nothing_to_reset(state))
+        raise CannotObey("nothing is on record yet, so there is nothing to halt, end or resume")
     return Past(state=state, desks=desks, run=run)
 
 
@@ -169,7 +190,7 @@ def limits_of(run: RunStarted, desk: str | None = None) -> RiskLimits:
     """The limits that a run began with, of the account or of one desk's own part of it.
 
     Raises:
-        CannotReset: another version wrote them.
+        CannotObey: another version wrote them.
     """
     try:
         limits = dict(run.settings["risk"])
@@ -178,4 +199,4 @@ def limits_of(run: RunStarted, desk: str | None = None) -> RiskLimits:
             limits |= own
         return RiskLimits.model_validate(limits)
     except (KeyError, ValueError) as error:
-        raise CannotReset(f"the run of {run.at} has limits of another version") from error
+        raise CannotObey(f"the run of {run.at} has limits of another version") from error
