@@ -6,9 +6,9 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 from data.bar import Timeframe
 from data.instrument import Symbol
@@ -21,6 +21,9 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Share01 = Annotated[Decimal, Field(ge=0, le=1)]
 Level = Annotated[float, Field(ge=0)]
 Span = Annotated[timedelta, Field(ge=timedelta(0))]
+_T = TypeVar("_T")
+SetOf = Annotated[frozenset[_T], PlainSerializer(sorted, when_used="json")]
+"""Written in one order, so that equal settings have one digest."""
 
 SHADOWABLE = frozenset(
     {
@@ -162,7 +165,7 @@ class RiskLimits(_Table):
     Shares of equity are of equity at the time of judging, unrealised PnL and fees included.
     """
 
-    allowed_symbols: frozenset[Symbol]
+    allowed_symbols: SetOf[Symbol]
     """What may be entered (S1-138); what is held and not listed may still be closed."""
     max_price_age: Annotated[timedelta, Field(gt=timedelta(0))]
     """How far the last price may lie from the time of judging, before or after it."""
@@ -191,7 +194,7 @@ class RiskLimits(_Table):
 
     trend_gate: bool
     """No entry against the trend that the regime names (S0-17)."""
-    overlay_timeframes: frozenset[Timeframe]
+    overlay_timeframes: SetOf[Timeframe]
     """Higher timeframes whose trend an entry is held against; empty is off (S1-111)."""
     overlay_rule: OverlayRule
     overlay_threshold: Level
@@ -312,7 +315,7 @@ class RiskLimits(_Table):
     warn_exposure: NonNegative
     warn_margin_use: NonNegative
 
-    shadow: frozenset[str]
+    shadow: SetOf[str]
     """Rules that are asked and recorded, and do not act (S1-125)."""
 
     allocation: AllocationLimits

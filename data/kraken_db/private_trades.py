@@ -25,7 +25,7 @@ from data.collect.command import DbUrl, run
 from data.collect.patience import Patience
 from data.collect.venues import Exchange
 from data.faults import Refused
-from data.kraken_db.window import EPOCH, RIGHTS, Window
+from data.kraken_db.window import EPOCH, KEY_NAMES, RIGHTS, Window
 from data.own_trade import AccountHistory, CollectorProgress, LedgerEntry, OwnTrade
 from data.postgres.account_history import PostgresAccountHistory
 from data.postgres.migrate import migrate
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAUSE: Final = timedelta(seconds=2)  # between pages: PARAMETERS.md 1.9
-_KEY, _SECRET = "KRAKEN_API_KEY", "KRAKEN_API_SECRET"
 
 
 class NoKey(Refused):
@@ -136,12 +135,12 @@ def open_client() -> "KeyedClient":
     Raises:
         NoKey: it does not.
     """
-    key, secret = os.environ.get(_KEY), os.environ.get(_SECRET)
+    key, secret = (os.environ.get(name) for name in KEY_NAMES)
     if not (key and secret):
-        missing = " and ".join(name for name in (_KEY, _SECRET) if not os.environ.get(name))
+        missing = " and ".join(name for name in KEY_NAMES if not os.environ.get(name))
         raise NoKey(
             f"{missing} not set: make a key in Kraken's settings with the rights {RIGHTS}, "
-            f"and set {_KEY} and {_SECRET} in the environment"
+            f"and set {' and '.join(KEY_NAMES)} in the environment"
         )
     from data.kraken_db.account import KeyedClient  # ccxt takes a second to import
 

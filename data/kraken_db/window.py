@@ -9,6 +9,8 @@ import orjson
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RIGHTS: Final = "Query closed orders & trades, Query ledger entries"
 """What a key needs for it, in the words of Kraken's settings."""
+KEY_NAMES: Final = ("KRAKEN_API_KEY", "KRAKEN_API_SECRET")
+"""Where the environment has the key, and its secret."""
 
 _OVERLAP: Final = timedelta(hours=1)
 

@@ -25,6 +25,7 @@ from execution.venues.answers import FAILURES, KeyRefused, in_short, reading
 from execution.venues.binance_answers import Said, asking_fault, has_no_stream, patience
 from execution.venues.binance_limits import BinanceLimits
 from execution.venues.binance_rows import milliseconds, perpetuals
+from execution.venues.binance_settings import key_names
 from execution.venues.binance_wire import Form
 
 _STREAM: Final = "user data"
@@ -51,8 +52,7 @@ class Keys:
         Raises:
             KeyRefused: one is missing.
         """
-        prefix = "BINANCE_TESTNET_API" if testnet else "BINANCE_API"
-        names = (f"{prefix}_KEY", f"{prefix}_SECRET")
+        names = key_names(testnet=testnet)
         if missing := [name for name in names if not environment.get(name)]:
             raise KeyRefused(f"{' and '.join(missing)} not set in the environment")
         return cls(key=environment[names[0]], secret=environment[names[1]])

@@ -12,6 +12,12 @@ from execution.venues.ccxt_venue import CcxtVenueSettings
 Span = Annotated[timedelta, Field(gt=timedelta(0))]
 
 
+def key_names(*, testnet: bool) -> tuple[str, str]:
+    """Where the environment has the key, and its secret."""
+    prefix = "BINANCE_TESTNET_API" if testnet else "BINANCE_API"
+    return f"{prefix}_KEY", f"{prefix}_SECRET"
+
+
 class BinanceVenueSettings(CcxtVenueSettings):
     """How the account's markets are set, and its orders placed; keys are in the environment."""
 
@@ -29,3 +35,8 @@ class BinanceVenueSettings(CcxtVenueSettings):
     """A limit entry expires at Binance after so long; without it, it stays."""
     request_timeout: Span = timedelta(seconds=10)
     """The longest wait for one answer, in real time."""
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """Where the environment has what no log may show."""
+        return key_names(testnet=self.kind == "binanceusdm_testnet")

@@ -22,9 +22,10 @@ from data.instrument import Symbol, UnknownSymbol
 from execution.venues.answers import FAILURES, KeyRefused, reading
 from execution.venues.hyperliquid_answers import Said, asking_fault, is_over_limit
 from execution.venues.hyperliquid_limits import HyperliquidLimits
+from execution.venues.hyperliquid_settings import KEY_NAME
 from execution.venues.hyperliquid_wire import Action, Json, Listing, milliseconds
 
-_KEY, _ACCOUNT = "HYPERLIQUID_AGENT_KEY", "HYPERLIQUID_ACCOUNT"
+_KEY, _ACCOUNT = KEY_NAME, "HYPERLIQUID_ACCOUNT"
 _PRIVATE_KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _CHANNELS: Final = ("orderUpdates", "userFills")

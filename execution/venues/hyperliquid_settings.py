@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,8 @@ from execution.venues.ccxt_venue import CcxtVenueSettings
 
 Span = Annotated[timedelta, Field(gt=timedelta(0))]
 Share = Annotated[Decimal, Field(gt=0, lt=1)]
+KEY_NAME: Final = "HYPERLIQUID_AGENT_KEY"
+"""Where the environment has the agent's private key."""
 
 
 class HyperliquidVenueSettings(CcxtVenueSettings):
@@ -31,3 +33,8 @@ class HyperliquidVenueSettings(CcxtVenueSettings):
     """Hyperliquid takes an order no later than this after it was sent."""
     request_timeout: Span = timedelta(seconds=10)
     """The longest wait for one answer, in real time."""
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """Where the environment has what no log may show."""
+        return (KEY_NAME,)

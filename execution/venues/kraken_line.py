@@ -20,6 +20,7 @@ import ccxt.pro  # type: ignore[import-untyped]
 from data.faults import Fault
 from data.feeds.ccxt_source import Inbox, Json, TappedExchange, config
 from data.feeds.source import SourceRefused, SourceUnavailable
+from data.kraken_db.window import KEY_NAMES
 from execution.venues.answers import FAILURES, KeyRefused
 from execution.venues.kraken_answers import (
     Said,
@@ -30,7 +31,7 @@ from execution.venues.kraken_answers import (
 from execution.venues.kraken_limits import KrakenLimits
 from execution.venues.kraken_wire import Form
 
-_KEY, _SECRET = "KRAKEN_API_KEY", "KRAKEN_API_SECRET"
+_KEY, _SECRET = KEY_NAMES
 _STREAM: Final = "executions"
 _HIDDEN: Final = "***"
 _SERVER_FAILED: Final = 500

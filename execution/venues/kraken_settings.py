@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from data.instrument import Symbol
+from data.kraken_db.window import KEY_NAMES
 from execution.venues.ccxt_venue import CcxtVenueSettings
 
 Span = Annotated[timedelta, Field(gt=timedelta(0))]
@@ -30,3 +31,8 @@ class KrakenVenueSettings(CcxtVenueSettings):
     """Whether an entry takes its stop along; else protection places it once it is filled."""
     request_timeout: Span = timedelta(seconds=10)
     """The longest wait for one answer, in real time."""
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """Where the environment has what no log may show."""
+        return KEY_NAMES

@@ -142,6 +142,11 @@ class PaperTradingSettings(Section):
 
     kind: Literal["paper"]
 
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """Where the environment has what no log may show."""
+        return ()
+
 
 VenueSettings = Annotated[
     PaperTradingSettings | KrakenVenueSettings | BinanceVenueSettings | HyperliquidVenueSettings,

@@ -117,7 +117,8 @@ def configure_logging(redactor: Redactor, *, stream: TextIO | None = None) -> No
 
 def secrets_of(settings: Settings) -> set[str]:
     """The values that no log may show: the keys, the database's address, and its password."""
-    names = [settings.storage.dsn_env, *(s.api_key_env for s in settings.seat if s.api_key_env)]
+    keys = (*(s.api_key_env for s in settings.seat if s.api_key_env), *settings.venue.secret_names)
+    names = (settings.storage.dsn_env, *keys)
     known = {value for name in names if (value := secret(name))}
     passwords = {urlsplit(value).password for value in known if "://" in value}
     return known | {form for p in passwords if p for form in (p, unquote(p))}

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sextant.settings import load_settings
+from sextant.stages import PHRASE_VARIABLE
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 DOCKERFILE = (ROOT / "config" / "docker" / "Dockerfile").read_text()
@@ -41,14 +44,21 @@ def test_the_database_listens_on_loopback_only():
 
 
 @pytest.mark.req("S1-9", "S1-169")
-def test_compose_and_the_example_name_the_same_secrets():
-    named = {
-        name for name in COMPOSE["services"]["sextant"]["environment"] if name.endswith("_KEY")
-    }
+def test_compose_and_the_example_pass_on_the_same():
     example = (ROOT / ".env.example").read_text()
     lines = [line for line in example.splitlines() if line and not line.startswith("#")]
-    assert named == {line.removesuffix("=") for line in lines if line.endswith("_KEY=")}
     assert all(line.endswith("=") for line in lines), "the example holds placeholders only"
+    named = {line.removesuffix("=") for line in lines}
+    assert named == set(COMPOSE["services"]["sextant"]["environment"])
+
+
+@pytest.mark.req("S1-9")
+@pytest.mark.parametrize("config", sorted((ROOT / "config").glob("*.toml")), ids=lambda p: p.stem)
+def test_what_a_shipped_configuration_asks_of_the_environment_is_passed_on(config):
+    settings = load_settings(config)
+    asked = {seat.api_key_env for seat in settings.seat if seat.api_key_env}
+    asked |= {settings.storage.dsn_env, *settings.venue.secret_names, PHRASE_VARIABLE}
+    assert asked <= set(COMPOSE["services"]["sextant"]["environment"])
 
 
 @pytest.mark.parametrize(

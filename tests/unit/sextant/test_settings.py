@@ -1,6 +1,9 @@
 """The configuration: what is wrong with it is said with the file, the key and what is allowed."""
 
 import ast
+import os
+import subprocess
+import sys
 import tomllib
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -441,3 +444,20 @@ def test_every_table_of_the_configuration_refuses_keys_that_it_does_not_know():
     for model in set(_models(Settings)):
         assert model.model_config.get("extra") == "forbid", model
         assert model.model_config.get("frozen") is True, model
+
+
+def test_the_same_settings_are_written_alike_whatever_sets_are_ordered_by():
+    program = (
+        "import sys; from pathlib import Path; from sextant.settings import load_settings; "
+        "print(load_settings(Path(sys.argv[1])).model_dump_json())"
+    )
+    written = {
+        subprocess.run(
+            [sys.executable, "-c", program, ROOT / "config" / "paper.toml"],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(written) == 1

@@ -9,6 +9,9 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
+from execution.venues.binance_settings import BinanceVenueSettings
+from execution.venues.hyperliquid_settings import HyperliquidVenueSettings
+from execution.venues.kraken_settings import KrakenVenueSettings
 from sextant.telemetry import REDACTED, Redactor, configure_logging, secrets_of
 
 KEY = "sk-proj-abcdefghijklmnop1234"
@@ -144,10 +147,45 @@ def test_a_line_is_one_json_object_without_secrets(log):
 
 def test_the_secrets_of_a_configuration(monkeypatch):
     monkeypatch.setenv("A_KEY", KEY)
+    monkeypatch.setenv("THE_VENUES", "a-venues-secret")
     monkeypatch.setenv("A_DSN", DSN)
     monkeypatch.delenv("NO_KEY", raising=False)
     settings = SimpleNamespace(
         storage=SimpleNamespace(dsn_env="A_DSN"),
         seat=[SimpleNamespace(api_key_env=name) for name in ("A_KEY", "NO_KEY", None)],
+        venue=SimpleNamespace(secret_names=("THE_VENUES", "NO_KEY")),
     )
-    assert secrets_of(settings) == {KEY, DSN, "s%40lty-word", "s@lty-word"}
+    expected = {KEY, DSN, "s%40lty-word", "s@lty-word", "a-venues-secret"}
+    assert secrets_of(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        pytest.param(
+            KrakenVenueSettings(kind="kraken", order_deadline="PT5S"),
+            ("KRAKEN_API_KEY", "KRAKEN_API_SECRET"),
+            id="kraken",
+        ),
+        pytest.param(
+            BinanceVenueSettings(
+                kind="binanceusdm_testnet", leverage={"BTC/USDT": 1}, receive_window="PT5S"
+            ),
+            ("BINANCE_TESTNET_API_KEY", "BINANCE_TESTNET_API_SECRET"),
+            id="binance, testnet",
+        ),
+        pytest.param(
+            HyperliquidVenueSettings(
+                kind="hyperliquid",
+                leverage={"BTC/USDC": 1},
+                slippage="0.01",
+                stop_slippage="0.1",
+                order_deadline="PT5S",
+            ),
+            ("HYPERLIQUID_AGENT_KEY",),
+            id="hyperliquid",
+        ),
+    ],
+)
+def test_every_venue_says_where_its_secrets_are(settings, names):
+    assert settings.secret_names == names
