@@ -13,7 +13,7 @@ from agents.council.baselines import seeded_random
 from agents.strategy import Deliberation, Requirements
 from data.bar import Timeframe
 from data.indicators import Atr, Ema, Indicator
-from data.instrument import Quantity, Side, Symbol
+from data.instrument import Quantity, Side, Symbol, Toward
 from data.regime import Regime
 from data.snapshot import Snapshot
 from risk.intent import Direction, Envelope, OrderIntent
@@ -31,6 +31,8 @@ class _Settings(BaseModel):
     """What an entry buys or sells, in base currency."""
     stop_distance: Share
     """Distance of the stop from the bar's close, as a share of it."""
+    reward: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+    """Distance of the target in stop distances; zero: no target."""
     confidence: Probability
     """What an intent says of itself; the rule has no opinion on it."""
 
@@ -190,17 +192,18 @@ def _entered(
     """An entry where nothing is held and none is in flight, else nothing."""
     if intents.open_quantity(snapshot) or intents.entry_in_flight(snapshot):
         return NOTHING
-    sign = direction.sign
-    stop = snapshot.instrument.stop_price(
-        snapshot.bar.close * (1 - sign * settings.stop_distance),
-        Side.BUY if sign > 0 else Side.SELL,
-    )
+    sign, close = direction.sign, snapshot.bar.close
+    side = Side.BUY if sign > 0 else Side.SELL
+    stop = snapshot.instrument.stop_price(close * (1 - sign * settings.stop_distance), side)
+    gain = close * settings.stop_distance * settings.reward
+    nearer = Toward.LOWER if side is Side.BUY else Toward.HIGHER
     intent = intents.entry(
         strategy_id,
         snapshot,
         direction=direction,
         confidence=settings.confidence,
         stop=stop,
+        target=snapshot.instrument.price(close + sign * gain, nearer) if gain else None,
         quantity=Quantity(sign * settings.quantity),
     )
     return _deliberation(intent, f"{direction}: enter")

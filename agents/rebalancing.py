@@ -85,7 +85,7 @@ def step(
         state=replace(state, pending=rest, not_before=now + settings.batch_interval),
         drifts=found,
         level=level,
-        due=replace(batch, trades=_still_wanted(batch.trades, wanted)),
+        due=replace(batch, trades=still_wanted(batch.trades, wanted)),
     )
 
 
@@ -124,7 +124,7 @@ def batches(
     )
 
 
-def _still_wanted(
+def still_wanted(
     planned: Sequence[AllocationTrade], wanted: Sequence[AllocationTrade]
 ) -> tuple[AllocationTrade, ...]:
     """What was planned, as far as today's holdings and prices still want it."""

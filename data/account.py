@@ -8,6 +8,8 @@ from decimal import Decimal
 from data.instrument import Notional, Price, Quantity, Symbol
 from data.value import quick
 
+_NOTHING = Notional(Decimal(0))
+
 
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class AccountState:
     """One moment of the trading book, valued in `currency`, and of the holdings beside it.
 
     A value that cannot be computed (a position without a price) is None: what reads it refuses.
-    Holdings are in neither equity nor cash, and no position.
+    Holdings and bags are in neither equity nor cash, and no position.
     """
 
     as_of: datetime
@@ -60,11 +62,24 @@ class AccountState:
     reconciled: bool = True  # False until the venue and the ledger agree
     holdings: tuple[Holding, ...] = ()
     exchanging: tuple[InFlight, ...] = ()  # orders in flight that exchange them, or buy for a bag
+    kept: Notional = _NOTHING  # worth of holdings and bags; where it is unknown, equity is too
 
     def held(self, symbol: Symbol) -> Quantity:
         """The signed position in `symbol`."""
         position = self.positions.get(symbol)
         return position.quantity if position is not None else Quantity(Decimal(0))
+
+    @property
+    def whole(self) -> Notional | None:
+        """Equity with what is kept beside it; None where nothing is, or equity is unknown.
+
+        NaN where one of the two is no amount.
+        """
+        if self.equity is None or not self.kept:
+            return None
+        if not (self.equity.is_finite() and self.kept.is_finite()):
+            return Notional(Decimal("NaN"))
+        return Notional(self.equity + self.kept)
 
     def pending(self, symbol: Symbol) -> Quantity:
         """What entries in flight may still add to the position in `symbol`, signed."""

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from data.utc import require_utc
 
+_GLANCE = 0.1  # seconds between two looks at a time that is told
+
 
 class Clock(Protocol):
     """Time that decides anything; `tests/contract/test_clock.py` holds for every one."""
@@ -58,6 +60,13 @@ class PacedClock:
         if self._began is None:
             self._began = time.monotonic()
 
+    def skip_to(self, at: datetime) -> None:
+        """Leave out the time until `at`, if that is to come; who sleeps is not woken early."""
+        require_utc(at)
+        if at > self.now():
+            self._start = at
+            self._began = None if self._began is None else time.monotonic()
+
     def now(self) -> datetime:
         if self._began is None:
             return self._start
@@ -67,6 +76,41 @@ class PacedClock:
         until = self.now() + delay
         while (left := (until - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - may end early
             await asyncio.sleep(left / self._speed)  # noqa: TID251 - here, and nowhere else
+
+
+class FollowedClock:
+    """The time of somebody else, as last told, running on at their speed; never back.
+
+    It stands at `start` until it is told for the first time, and again from `lease` of real time
+    after it was told last: then theirs may stand, too.
+    """
+
+    def __init__(self, start: datetime, *, lease: timedelta) -> None:
+        require_utc(start)
+        self._lease = lease.total_seconds()
+        self._told, self._told_at, self._speed = start, 0.0, 0.0
+        self._latest = start
+
+    def stand_at(self, at: datetime) -> None:
+        """Show nothing earlier than `at` from now on."""
+        require_utc(at)
+        self._latest = max(self._latest, at)
+
+    def follow(self, told: datetime, *, speed: float) -> None:
+        """It is `told` there, where `speed` seconds pass in one; what is past here stays past."""
+        require_utc(told)
+        self._told, self._told_at, self._speed = told, time.monotonic(), speed
+
+    def now(self) -> datetime:
+        passed = min(time.monotonic() - self._told_at, self._lease)
+        self._latest = max(self._latest, self._told + timedelta(seconds=passed * self._speed))
+        return self._latest
+
+    async def sleep(self, delay: timedelta) -> None:
+        until = self.now() + delay
+        while (left := (until - self.now()).total_seconds()) > 0:  # it may jump
+            nap = min(left / self._speed, _GLANCE) if self._speed else _GLANCE
+            await asyncio.sleep(nap)  # noqa: TID251 - here, and nowhere else
 
 
 class ManualClock:

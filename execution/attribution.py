@@ -20,13 +20,14 @@ Source:
     Management 14(3), 1988; its cost of execution split at the price of arrival.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from data.account import ClosedTrade
 from data.instrument import Notional, Price, Symbol
 from execution.exact import EXACT, proportion, reduction
 from execution.fill import Fill
+from execution.order import Order
 
 _ZERO = Decimal(0)
 
@@ -104,11 +105,78 @@ class AttributedTrade:
         return Notional(EXACT.add(gross, self.fees))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reference:
+    """The market as an order was decided on and, once it has reached the venue, as it did."""
+
+    decided: Price
+    arrived: Price | None = None
+
+
+class References:
+    """What the market was at along the road of each order, from the marks when facts come in.
+
+    An order that was sent before there was a mark, as after a restart, has none.
+    """
+
+    def __init__(self) -> None:
+        self._by_order: dict[str, _Reference] = {}
+
+    def decide(self, order: Order, mark: Price | None) -> None:
+        """An order goes on record."""
+        decided = order.trigger if order.trigger is not None else mark
+        if decided is not None:
+            self._by_order[order.client_order_id] = _Reference(decided=decided)
+
+    def arrive(self, client_order_id: str, mark: Price | None) -> None:
+        """The venue has answered."""
+        known = self._by_order.get(client_order_id)
+        if known is not None and known.arrived is None:
+            self._by_order[client_order_id] = replace(known, arrived=mark)
+
+    def forget(self, client_order_id: str) -> None:
+        """No fill of the order is to come."""
+        self._by_order.pop(client_order_id, None)
+
+    def of(self, fill: Fill, order: Order) -> ReferencedFill | None:
+        """The fill with its references; None where they are not known.
+
+        A stop arrives as it is triggered. What fills before the venue has answered has arrived
+        where it was decided.
+        """
+        if order.trigger is not None:
+            return ReferencedFill(fill=fill, decided=order.trigger, arrived=order.trigger)
+        known = self._by_order.get(fill.client_order_id)
+        if known is None:
+            return None
+        arrived = known.arrived if known.arrived is not None else known.decided
+        return ReferencedFill(fill=fill, decided=known.decided, arrived=arrived)
+
+
 class Attribution:
     """Follows the fills of an account beside its ledger."""
 
     def __init__(self) -> None:
         self._bases: dict[Symbol, Basis] = {}
+        self._unknown: set[Symbol] = set()  # of whose trade a fill had no reference
+
+    def follow(
+        self,
+        fill: Fill,
+        seen: ReferencedFill | None,
+        closed: ClosedTrade | None,
+        rate: Decimal | None,
+    ) -> AttributedTrade | None:
+        """`book`, where a fill's references may be unknown: nothing is said of its trade then."""
+        symbol = fill.symbol
+        if seen is None:
+            self._unknown.add(symbol)
+            seen = ReferencedFill(fill=fill, decided=fill.price, arrived=fill.price)
+        found = self.book(seen, closed, rate)
+        if closed is None or symbol not in self._unknown:
+            return found
+        self._unknown.discard(symbol)
+        return None
 
     def book(
         self, seen: ReferencedFill, closed: ClosedTrade | None, rate: Decimal | None

@@ -14,14 +14,17 @@ from types import MappingProxyType
 
 from data.account import ClosedTrade, InFlight
 from data.faults import Corrupt
-from data.instrument import Instrument, Notional, Quantity, Symbol
+from data.instrument import Instrument, Notional, Price, Quantity, Symbol
+from execution.attribution import AttributedTrade, Attribution, References
 from execution.charge import Charge
 from execution.fill import Fill
+from execution.holdings import SetAside
 from execution.ledger import Ledger
 from execution.order import Cancelling, Order, OrderStatus, Outcome, Submitted, Submitting
 from execution.planned_stop import PlannedStop, after_fill, after_stop
 from execution.tracking import OrderEvent, TrackedOrder
 from execution.venue import OrderChanged, VenueEvent, stop_id
+from risk.intent import Purpose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,7 @@ class FillBooked:
     fill: Fill
     order: Order
     closed: ClosedTrade | None
+    attributed: AttributedTrade | None = None  # that trade in parts, where they are known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,17 @@ class UnknownOrder(Corrupt):
     """The journal tells the outcome of an order that it does not hold."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Current:
+    """The live orders, and what of them may still trade, as of a revision."""
+
+    revision: int
+    orders: tuple[TrackedOrder, ...]
+    trading: tuple[TrackedOrder, ...]  # but for those that exchange holdings
+    entering: tuple[TrackedOrder, ...]  # of these, what may still change a position
+    exchanging: tuple[TrackedOrder, ...]
+
+
 class Blotter:
     """Orders that live, orders lately done, and the stop that each position should have."""
 
@@ -84,8 +99,9 @@ class Blotter:
         self._plans: dict[Symbol, PlannedStop] = {}
         self.plans: Mapping[Symbol, PlannedStop] = MappingProxyType(self._plans)
         self._forgotten_until: datetime | None = None
+        self._references, self._attribution = References(), Attribution()
         self._revision = 0
-        self._snapshot: tuple[int, tuple[TrackedOrder, ...], tuple[TrackedOrder, ...]] = (0, (), ())
+        self._snapshot = _Current(revision=0, orders=(), trading=(), entering=(), exchanging=())
 
     @property
     def revision(self) -> int:
@@ -95,7 +111,12 @@ class Blotter:
     @property
     def orders(self) -> tuple[TrackedOrder, ...]:
         """The orders that may still fill or have fills to come, oldest first."""
-        return self._current()[1]
+        return self._current().orders
+
+    @property
+    def trading_orders(self) -> tuple[TrackedOrder, ...]:
+        """Those of `orders` that concern positions: all but what exchanges holdings."""
+        return self._current().trading
 
     def find(self, client_order_id: str) -> TrackedOrder | None:
         """A live order, one lately done, or an entry's stop of which the venue has not spoken."""
@@ -118,8 +139,13 @@ class Blotter:
 
         Where no price values it, its notional is infinite: nothing can be added to it.
         """
-        exposed = self._current()[2]
-        return tuple(self._in_flight(order) for order in exposed) if exposed else ()
+        entering = self._current().entering
+        return tuple(self._in_flight(order) for order in entering) if entering else ()
+
+    def exchanging(self) -> tuple[InFlight, ...]:
+        """What may still move what is kept; notionals as those of `in_flight`."""
+        exchanging = self._current().exchanging
+        return tuple(self._in_flight(order) for order in exchanging) if exchanging else ()
 
     def apply(self, fact: object) -> tuple[Settled, ...]:
         """Take in one fact, and say what came of it; a fact of another kind changes nothing.
@@ -137,12 +163,17 @@ class Blotter:
                 order = self.find(fact.client_order_id)
                 if order is None:
                     raise UnknownOrder(f"no order for {fact}")
+                if isinstance(fact, Submitted):
+                    self._references.arrive(fact.client_order_id, self._mark(order.order.symbol))
                 return self._advance(order, fact)
             case OrderChanged() | Fill():
                 order = self.find(_subject(fact))
                 return (ForeignEvent(event=fact),) if order is None else self._advance(order, fact)
             case Charge():
                 return (ChargeBooked(charge=fact),) if self._ledger.charge(fact) else ()
+            case SetAside():
+                self._ledger.set_aside(fact)
+                return ()
             case _:
                 return ()
 
@@ -151,6 +182,7 @@ class Blotter:
         if self.find(client_order_id) is not None:
             raise UnknownOrder(f"submitted twice: {fact}")
         order, symbol = TrackedOrder.of(fact), fact.order.symbol
+        self._references.decide(fact.order, self._mark(symbol))
         if order.order.stop is not None:
             self._entry_of[stop_id(client_order_id)] = client_order_id
         if order.is_protective:
@@ -171,12 +203,21 @@ class Blotter:
         return tuple(settled)
 
     def _book(self, fill: Fill, order: Order) -> FillBooked:
+        if order.purpose.exchanges:
+            self._ledger.exchange(fill, for_bag=order.purpose is Purpose.HODL)
+            return FillBooked(fill=fill, order=order, closed=None)
         closed = self._ledger.book(fill)
+        seen, rate = self._references.of(fill, order), self._ledger.rate(fill.symbol.quote)
+        attributed = self._attribution.follow(fill, seen, closed, rate)
         held = self._ledger.held(fill.symbol)
         if held and self._instruments[fill.symbol].is_dust(held, fill.price):
             held = Quantity(Decimal(0))
         self._plan(fill.symbol, after_fill(self._plans.get(fill.symbol), order, held))
-        return FillBooked(fill=fill, order=order, closed=closed)
+        return FillBooked(fill=fill, order=order, closed=closed, attributed=attributed)
+
+    def _mark(self, symbol: Symbol) -> Price | None:
+        mark = self._ledger.last_mark(symbol)
+        return mark.price if mark is not None else None
 
     def _plan(self, symbol: Symbol, plan: PlannedStop | None) -> None:
         if plan is not None:
@@ -197,16 +238,25 @@ class Blotter:
             self._forget(self._done.popitem(last=False)[1])
 
     def _forget(self, order: TrackedOrder) -> None:
+        self._references.forget(order.client_order_id)
         if order.order.stop is not None:
             self._entry_of.pop(stop_id(order.client_order_id), None)
         if self._forgotten_until is None or order.decided_at > self._forgotten_until:
             self._forgotten_until = order.decided_at
 
-    def _current(self) -> tuple[int, tuple[TrackedOrder, ...], tuple[TrackedOrder, ...]]:
-        if self._snapshot[0] != self._revision:
+    def _current(self) -> "_Current":
+        if self._snapshot.revision != self._revision:
             orders = tuple(self._live.values())
-            exposed = tuple(o for o in orders if o.remaining and not o.is_protective)
-            self._snapshot = (self._revision, orders, exposed)
+            trading = tuple(o for o in orders if not o.order.purpose.exchanges)
+            self._snapshot = _Current(
+                revision=self._revision,
+                orders=orders,
+                trading=trading,
+                entering=tuple(
+                    o for o in trading if o.remaining and not (o.is_protective or o.is_target)
+                ),
+                exchanging=tuple(o for o in orders if o.remaining and o.order.purpose.exchanges),
+            )
         return self._snapshot
 
     def _in_flight(self, order: TrackedOrder) -> InFlight:

@@ -6,7 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from data.instrument import Instrument, Price, Quantity, Side, Symbol
-from data.order_book import Level, OrderBook
+from data.order_book import OrderBook
+from execution.depth import Depth
 from execution.fill import Fill, Liquidity
 from execution.matching import Matching, Step
 from execution.order import Order, OrderStatus
@@ -117,34 +118,16 @@ class BookMatching(Matching):
         view = working.view
         is_new = view.client_order_id in self._arriving
         self._arriving.discard(view.client_order_id)
-        if is_new or view.limit is None:
-            self._walk(working, offers.to(view.side), moment.at, traded)
+        if is_new and _would_take(working, moment.book):
+            reason = "post-only: it would take"
+            self._end(traded.facts, working, OrderStatus.EXPIRED, moment.at, reason)
+        elif is_new or view.limit is None:
+            self._walk(working, offers.to(view.side), moment.at, traded.facts)
         elif limit_is_passed(view.limit, moment.last, view.side):
             self._fill(working, view.limit, moment.at, Liquidity.MAKER, traded)
 
-    def _walk(
-        self, working: WorkingOrder, offers: Sequence["_Offer"], at: datetime, traded: Step
-    ) -> None:
-        view = working.view
-        for offer in offers:
-            if working.is_final or not _within(view.limit, offer.price, view.side):
-                return
-            level = Step(instrument=traded.instrument, volume=offer.left, facts=traded.facts)
-            self._fill(working, offer.price, at, Liquidity.TAKER, level)
-            offer.left = level.volume or Quantity(Decimal(0))
-
     def _last_prices(self) -> dict[Symbol, Price]:
         return {symbol: moment.last for symbol, moment in self._moments.items()}
-
-
-class _Offer:
-    """A level of the book, and what our orders have left of it."""
-
-    __slots__ = ("left", "price")
-
-    def __init__(self, level: Level) -> None:
-        self.price = level.price
-        self.left = level.quantity
 
 
 class _Offers:
@@ -154,25 +137,21 @@ class _Offers:
 
     def __init__(self, book: OrderBook) -> None:
         self._book = book
-        self._made: dict[Side, Sequence[_Offer]] = {}
+        self._made: dict[Side, Depth] = {}
 
-    def to(self, side: Side) -> Sequence[_Offer]:
+    def to(self, side: Side) -> Depth:
         if side not in self._made:
-            self._made[side] = [_Offer(level) for level in _opposite(self._book, side)]
+            self._made[side] = Depth(self._book.taken_by(side))
         return self._made[side]
 
 
 def crosses(book: OrderBook, side: Side, limit: Price) -> bool:
     """Whether a limit order would take at once."""
-    best = _opposite(book, side)
-    return bool(best) and _within(limit, best[0].price, side)
+    best = book.taken_by(side)
+    return bool(best) and not limit_is_passed(best[0].price, limit, side)
 
 
-def _opposite(book: OrderBook, side: Side) -> Sequence[Level]:
-    return book.asks if side is Side.BUY else book.bids
-
-
-def _within(limit: Price | None, price: Price, side: Side) -> bool:
-    if limit is None:
-        return True
-    return price <= limit if side is Side.BUY else price >= limit
+def _would_take(working: WorkingOrder, book: OrderBook) -> bool:
+    """Whether an order must not arrive: it is post-only, and would take at once."""
+    view = working.view
+    return working.post_only and view.limit is not None and crosses(book, view.side, view.limit)

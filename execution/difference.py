@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class DifferenceKind(StrEnum):
-    """What differs; the last two forbid new exposure, the others are settled or not ours."""
+    """What differs; the last three forbid new exposure, the others are settled or not ours."""
 
     MISSED_FILL = "missed_fill"  # the venue had it, we did not: booked
     MISSED_CHANGE = "missed_change"  # the venue knew better where an order stood: taken over
@@ -19,10 +19,15 @@ class DifferenceKind(StrEnum):
     FOREIGN_ASSET = "foreign_asset"  # an asset that is not traded here: left alone
     UNRESOLVED = "unresolved"  # an order without an answer, or fills that have yet to come
     BALANCE = "balance"  # an asset of which the venue holds more or less than the ledger
+    ASLEEP = "asleep"  # we stood still for too long, and have yet to ask what came of it
 
     @property
     def forbids_entries(self) -> bool:
-        return self in (DifferenceKind.UNRESOLVED, DifferenceKind.BALANCE)
+        return self in (
+            DifferenceKind.UNRESOLVED,
+            DifferenceKind.BALANCE,
+            DifferenceKind.ASLEEP,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,11 @@ class Reconciliation:
     at: datetime
     differences: tuple[Difference, ...]
     fills_seen: int
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether the venue has had its say: else this is a doubt, and no finding."""
+        return not any(d.kind is DifferenceKind.ASLEEP for d in self.differences)
 
     @property
     def reconciled(self) -> bool:

@@ -1,9 +1,10 @@
 """The engine: an order is on record before it is on the wire, and goes there once."""
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from types import MappingProxyType
+from typing import Annotated, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,13 +15,22 @@ from data.instrument import Instrument, Symbol
 from execution.blotter import Blotter, OrderRisen, Settled
 from execution.charge import Charge
 from execution.difference import Reconciliation
+from execution.fill import Fill
+from execution.holdings import SetAside
 from execution.journal import OrderJournal
 from execution.ledger import Ledger
 from execution.order import Cancelling, OrderStatus, Outcome, Submitted, Submitting
 from execution.pauses import Pauses
 from execution.planned_stop import PlannedStop
 from execution.tracking import OrderEvent, TrackedOrder
-from execution.venue import OrderChanged, OrderRefused, OutcomeUnknown, Venue, VenueUnavailable
+from execution.venue import (
+    OrderChanged,
+    OrderRefused,
+    OutcomeUnknown,
+    Venue,
+    VenueEvent,
+    VenueUnavailable,
+)
 from risk.approval import ApprovedOrder
 
 _LATE: Final = timedelta(hours=1)  # how long a venue may take to tell of a charge
@@ -54,6 +64,26 @@ class EngineSettings(BaseModel):
     """Orders kept after they are done, for what the venue says late."""
 
 
+class Guardian(Protocol):
+    """Who sees to what becomes of resting orders if we die: `execution.dead_man`."""
+
+    async def before(self, approved: ApprovedOrder) -> None:
+        """Called before an order goes out, with `Engine.wire` held; raises as `Venue.submit`."""
+        ...
+
+    def heard(self, fact: object) -> None:
+        """A fact has gone on record."""
+        ...
+
+
+class _Nobody:
+    """Where the venue is ours, what rests there ends with us."""
+
+    async def before(self, approved: ApprovedOrder) -> None: ...
+
+    def heard(self, fact: object) -> None: ...
+
+
 async def to_the_end(work: Coroutine[None, None, None]) -> None:
     """Await `work` to its end; being cancelled meanwhile takes effect after it."""
     inner = asyncio.get_running_loop().create_task(work)  # awaited below, whatever happens
@@ -72,10 +102,10 @@ class Engine:
     """Carries approved orders to a venue and its fills to the ledger, for one account.
 
     The caller drives it (`work` and `settle`, bar by bar), or `run` does. Orders wait in a queue of
-    `settings.queue`; a full one takes no more. A symbol's orders keep their sequence, and while one
-    of them has no answer, nothing else of that symbol goes out. An entry that could not be sent
-    within `entries_last` of its approval never is; what only reduces a position waits as long as
-    it takes.
+    `settings.queue`; a full one takes no more. A symbol's orders keep their sequence, but what only
+    reduces a position, and cancellations, wait for no entry that could not be sent; while one has
+    no answer, nothing else of that symbol goes out. An entry that could not be sent within
+    `entries_last` of its approval never is; what reduces waits as long as it takes.
     """
 
     def __init__(
@@ -91,14 +121,17 @@ class Engine:
     ) -> None:
         self.venue = venue
         self.ledger = ledger
-        self.instruments = instruments
-        self.blotter = Blotter(ledger, instruments, remembered=settings.remembered)
+        self._instruments = dict(instruments)
+        self.instruments: Mapping[Symbol, Instrument] = MappingProxyType(self._instruments)
+        self.blotter = Blotter(ledger, self.instruments, remembered=settings.remembered)
         self.reconciled = False
         self.fills_seen = 0
         self._reconciled_at: datetime | None = None  # when last looked, whatever was found
+        self._filled_from: datetime | None = None  # the oldest fill that was booked since then
         self._foreign_charges: frozenset[str] = frozenset()  # of those last told
         self._assets = {asset for symbol in instruments for asset in (symbol.base, symbol.quote)}
         self.listener: Callable[[Settled | Reconciliation], None] = lambda heard: None
+        self.guardian: Guardian = _Nobody()
         self.wire = asyncio.Lock()  # held by whoever talks to the venue about orders
         self._journal = journal
         self.clock = clock
@@ -108,6 +141,7 @@ class Engine:
         self._cancels: dict[str, Symbol] = {}
         self._unknown: dict[str, tuple[Symbol, datetime]] = {}  # since when
         self._pauses = Pauses(first=settings.retry_delay, retries=settings.retries)
+        self._entry_pauses = Pauses(first=settings.retry_delay, retries=settings.retries)
         self._is_closed = False
         self._wake = asyncio.Event()
 
@@ -119,8 +153,9 @@ class Engine:
         """
         async for fact in facts:
             self.blotter.apply(fact)
-            if isinstance(fact, Reconciliation):
-                self.fills_seen, self._reconciled_at = fact.fills_seen, fact.at
+            self._date(fact)
+            if isinstance(fact, Reconciliation) and fact.was_asked:
+                self.fills_seen = fact.fills_seen
         now = self.clock.now()
         for order in self.blotter.orders:
             if _is_unanswered(order) and order.parent is None:
@@ -128,6 +163,12 @@ class Engine:
             if order.cancelling:
                 self._cancels[order.client_order_id] = order.order.symbol
         self._wake.set()
+
+    def relist(self, instruments: Iterable[Instrument]) -> None:
+        """Go by these grids and minimums from now on; everybody who was given ours does too."""
+        for instrument in instruments:
+            self._instruments[instrument.symbol] = instrument
+            self.ledger.relist(instrument)
 
     def accept(self, approved: ApprovedOrder) -> None:
         """Put an order on record and queue it; one that is known already changes nothing.
@@ -185,11 +226,19 @@ class Engine:
             submissions, cancels = tuple(self._submissions.values()), tuple(self._cancels)
             await self._journal.flush()
             await self.ask_unanswered()
-            for client_order_id in cancels:
-                if client_order_id not in self._submissions:
-                    await self._send_cancel(client_order_id)
+            await self._send_cancels(cancels)
             for approved in submissions:
                 await self._send(approved)
+
+    async def send_cancels(self) -> None:
+        """Send every cancellation that is queued and not paused; hold `wire` while this runs."""
+        await self._journal.flush()
+        await self._send_cancels(tuple(self._cancels))
+
+    async def _send_cancels(self, cancels: Iterable[str]) -> None:
+        for client_order_id in cancels:
+            if client_order_id not in self._submissions:
+                await self._send_cancel(client_order_id)
 
     async def _send(self, approved: ApprovedOrder) -> None:
         """Send what waits in the queue, unless it may not go out now, or not at all."""
@@ -199,7 +248,7 @@ class Engine:
         if intent.intent_id in self._cancels:
             del self._cancels[intent.intent_id]
             self._withdraw(intent.intent_id, "cancelled before it was sent")
-        elif self._is_held(intent.symbol):
+        elif self._is_held(intent.symbol) or self._waits_as_entry(approved):
             return
         elif self._is_too_old(approved):
             self._withdraw(intent.intent_id, "too old to be sent")
@@ -216,16 +265,18 @@ class Engine:
         """Put on record and book what the venue has told since the last call."""
         if self.venue.pending:
             for event in self.venue.drain():
-                if not isinstance(event, Charge) or self._is_news(event):
+                if self._is_news(event):
                     self.record(event)
 
-    def record(self, fact: Submitting | OrderEvent | Charge | Reconciliation) -> None:
+    def record(self, fact: Submitting | OrderEvent | Charge | SetAside | Reconciliation) -> None:
         """Write a fact to the journal, take it in, and tell the listener what came of it."""
         self._journal.write(fact)
+        self._date(fact)
         for settled in self.blotter.apply(fact):
             if isinstance(settled, OrderRisen):
                 self.insist_cancelled(settled.order)
             self.listener(settled)
+        self.guardian.heard(fact)
 
     def take_outcome(self, fact: Submitted) -> None:
         """Take in, from a record, what came of an order that waits here to be sent."""
@@ -235,7 +286,7 @@ class Engine:
     def conclude(self, reconciliation: Reconciliation) -> None:
         """Put the result on record, and tell it; new exposure rests on it from now on."""
         self.record(reconciliation)
-        self.reconciled, self._reconciled_at = reconciliation.reconciled, reconciliation.at
+        self.reconciled = reconciliation.reconciled
         self.listener(reconciliation)
 
     async def collect_fills(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -267,6 +318,8 @@ class Engine:
             The ids of the charges that are not ours, each once.
         """
         since = self._reconciled_at - _LATE if self._reconciled_at is not None else None
+        if since is not None and self._filled_from is not None:
+            since = min(since, self._filled_from)  # a fill that comes late has late charges
         charges = await self.venue.charges(since=since)
         self.settle()
         for charge in charges:
@@ -276,13 +329,38 @@ class Engine:
         before, self._foreign_charges = self._foreign_charges, frozenset(foreign)
         return tuple(charge_id for charge_id in foreign if charge_id not in before)
 
-    def _is_news(self, charge: Charge) -> bool:
-        return self._is_ours(charge) and not self.ledger.has_charge(charge.charge_id)
+    def _date(self, fact: object) -> None:
+        """Note how far back charges may have to be asked for."""
+        if isinstance(fact, Reconciliation):
+            if fact.was_asked:
+                self._reconciled_at, self._filled_from = fact.at, None
+        elif isinstance(fact, Fill):
+            self._filled_from = min(self._filled_from or fact.filled_at, fact.filled_at)
+
+    def _is_news(self, event: VenueEvent | Charge) -> bool:
+        """Whether it is not booked yet: what we have asked for, the venue may tell once more."""
+        match event:
+            case Charge():
+                return self._is_ours(event) and not self.ledger.has_charge(event.charge_id)
+            case Fill():
+                return not self.ledger.has(event.fill_id)
+            case OrderChanged():
+                return True
 
     def _is_ours(self, charge: Charge) -> bool:
         """Whether it is for something that is traded here, and paid in something that is."""
         is_traded = charge.symbol is None or charge.symbol in self.instruments
         return is_traded and charge.asset in self._assets
+
+    @property
+    def waiting(self) -> Collection[str]:
+        """Orders that wait to be sent, or to be sent again."""
+        return self._submissions.keys()
+
+    @property
+    def has_cancels(self) -> bool:
+        """Whether there are cancellations that have not reached the venue."""
+        return bool(self._cancels)
 
     @property
     def unanswered(self) -> frozenset[str]:
@@ -293,6 +371,11 @@ class Engine:
     def orders(self) -> tuple[TrackedOrder, ...]:
         """The orders that may still fill or have fills to come, oldest first."""
         return self.blotter.orders
+
+    @property
+    def trading_orders(self) -> tuple[TrackedOrder, ...]:
+        """Those of `orders` that concern positions: all but what exchanges holdings."""
+        return self.blotter.trading_orders
 
     @property
     def plans(self) -> Mapping[Symbol, PlannedStop]:
@@ -307,7 +390,10 @@ class Engine:
     def account(self, as_of: datetime) -> AccountState:
         """The book at `as_of`, with what is in flight."""
         return self.ledger.account(
-            as_of=as_of, in_flight=self.blotter.in_flight(), reconciled=self.reconciled
+            as_of=as_of,
+            in_flight=self.blotter.in_flight(),
+            exchanging=self.blotter.exchanging(),
+            reconciled=self.reconciled,
         )
 
     async def run(self) -> None:
@@ -346,12 +432,13 @@ class Engine:
 
     async def _submit(self, approved: ApprovedOrder) -> None:
         intent = approved.intent
+        pauses = self._pauses if intent.reduces else self._entry_pauses
         outcome, detail = await self._outcome(approved)
-        if outcome is Outcome.UNAVAILABLE and not self._pauses.is_exhausted(intent.symbol):
-            self._pauses.failed(intent.symbol, self.clock.now())
+        if outcome is Outcome.UNAVAILABLE and not pauses.is_exhausted(intent.symbol):
+            pauses.failed(intent.symbol, self.clock.now())
             return
         del self._submissions[intent.intent_id]
-        self._pauses.succeeded(intent.symbol)
+        pauses.succeeded(intent.symbol)
         self._answer(intent.intent_id, outcome, detail)
         if outcome is Outcome.UNKNOWN:
             now = self.clock.now()
@@ -360,6 +447,7 @@ class Engine:
 
     async def _outcome(self, approved: ApprovedOrder) -> tuple[Outcome, str]:
         try:
+            await self.guardian.before(approved)
             await self.venue.submit(approved)
         except VenueUnavailable as error:
             return Outcome.UNAVAILABLE, str(error)
@@ -421,6 +509,11 @@ class Engine:
         """Whether the market may have left the price that an entry was approved at."""
         age = self.clock.now() - approved.approved_at
         return not approved.intent.reduces and age > self._entries_last
+
+    def _waits_as_entry(self, approved: ApprovedOrder) -> bool:
+        """Whether the venue has turned away an entry of that symbol of late."""
+        intent = approved.intent
+        return not intent.reduces and self._entry_pauses.holds(intent.symbol, self.clock.now())
 
     def _is_held(self, symbol: Symbol) -> bool:
         unanswered = any(symbol == asked for asked, _ in self._unknown.values())

@@ -117,7 +117,10 @@ def _is_exit(order: Order) -> bool:
 
 def _in_words(tracked: TrackedOrder) -> str:
     order = tracked.order
-    what = "stop" if tracked.is_protective else "exit" if order.reduce_only else "entry"
+    what = "target" if tracked.is_target else "exit" if order.reduce_only else "entry"
+    what = "stop" if tracked.is_protective else what
+    if order.purpose.exchanges:
+        what = "exchange"
     return (
         f"{what} {order.client_order_id[:8]}: {order.side} {tracked.remaining:,f} {order.symbol}, "
         f"{tracked.status}"

@@ -1,14 +1,16 @@
 """The ledger: what our fills have made of the opening balances.
 
-A fill moves the base one way and the quote the other; what is sold short leaves base below zero.
+What is kept for its own sake stands in `HoldingsBook`; the rest is the trading book. There, a fill
+moves the base one way and the quote the other; what is sold short leaves base below zero.
 A position is a signed quantity and its signed cost, not an average price, so that nothing is lost
 to rounding: a reduction releases its share of the cost, to 12 places, and the rest stays. Cash is
 what no position holds. For every currency, to the last digit and after every fill,
 
-    cash + sum(quantity * mark) == opening balance + realised + unrealised - fees - charges
+    cash + sum(quantity * mark) == opening balance + realised + unrealised - fees - charges - bags
 
-over the positions quoted in it, and `balances` is cash with the quantities of the positions. A fee
-in base makes the position that much smaller, and counts as a fee in quote at its fill's price.
+over the positions quoted in it, where bags is what they have cost. `balances` is cash with the
+quantities of the positions and of what is kept. A fee in base makes the position that much smaller,
+and counts as a fee in quote at its fill's price; that of an exchange is paid out of what is kept.
 """
 
 from collections import defaultdict
@@ -18,12 +20,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 
-from data.account import AccountState, ClosedTrade, InFlight, Position
+from data.account import AccountState, ClosedTrade, Holding, InFlight, Position
 from data.faults import Corrupt
 from data.instrument import Instrument, Notional, Price, Quantity, Symbol, UnknownSymbol
 from execution.charge import Charge
 from execution.exact import EXACT, proportion, reduction
 from execution.fill import Fill
+from execution.holdings import HoldingsBook, SetAside
 from execution.rounding import Bookings
 
 _ZERO = Decimal(0)
@@ -111,8 +114,9 @@ class _Line:
 class Ledger:
     """The book of one account, valued in `currency`.
 
-    Where another currency has to be valued, the mark of OTHER/`currency` does it. With
-    `stale_after`, a mark older than that is no price for `account`.
+    `portfolio` is what of the balances is kept beside the trading book from the beginning. Where
+    another currency has to be valued, the mark of OTHER/`currency` does it. With `stale_after`, a
+    mark older than that is no price for `account`.
     """
 
     def __init__(
@@ -122,10 +126,14 @@ class Ledger:
         instruments: Mapping[Symbol, Instrument],
         *,
         stale_after: timedelta | None = None,
+        portfolio: Mapping[str, Decimal] = MappingProxyType({}),
     ) -> None:
         self._currency = currency
         self._stale_after = stale_after
+        self.holdings = HoldingsBook(portfolio)
         self._cash = defaultdict(Decimal, balances)
+        for asset, amount in portfolio.items():
+            self._cash[asset] = EXACT.subtract(self._cash[asset], amount)
         self._fees: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._realised: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._charges: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -145,6 +153,8 @@ class Ledger:
         self._priced: tuple[_Line, ...] = ()  # those by whose prices equity is known
         self._foreign: tuple[tuple[Decimal, _Line | None], ...] = ()
         self._equity: Notional | None = None
+        self._kept: Notional | None = Notional(_ZERO)
+        self._shown_holdings: tuple[Holding, ...] = ()
         self._positions: Mapping[Symbol, Position] = _NO_POSITIONS
         self._equity_is_current = False
         self._positions_are_current = True
@@ -153,6 +163,11 @@ class Ledger:
     def has(self, fill_id: str) -> bool:
         """Whether the fill is booked."""
         return fill_id in self._booked
+
+    def relist(self, instrument: Instrument) -> None:
+        """Go by its grid from now on: what is too little to be traded is no position."""
+        self._lines[instrument.symbol].instrument = instrument
+        self._positions_are_current = False
 
     def book(self, fill: Fill) -> ClosedTrade | None:
         """Take in a fill, once; the trade that it ended, if it ended one.
@@ -174,6 +189,31 @@ class Ledger:
         self._count(line, before)
         self._plan_valuation()
         return closed
+
+    def exchange(self, fill: Fill, *, for_bag: bool) -> None:
+        """Take in, once, a fill that moves what is kept; no position comes of it.
+
+        Raises:
+            UnbookableFill: its symbol is not traded here.
+        """
+        if fill.fill_id in self._booked:
+            return
+        if fill.symbol not in self._lines:
+            raise UnbookableFill(f"fill {fill.fill_id}: {fill.symbol} is not traded here")
+        self._booked.add(fill.fill_id)
+        if for_bag:
+            self._buy_for_bag(fill)
+        else:
+            self.holdings.exchange(fill)
+        for asset in {fill.symbol.base, fill.symbol.quote, fill.fee_asset}:
+            self._bookings[asset] += 1
+        self._plan_valuation()
+
+    def set_aside(self, amount: SetAside) -> None:
+        """Move cash of the trading book into the bag of its currency."""
+        self._cash[amount.asset] = EXACT.subtract(self._cash[amount.asset], amount.amount)
+        self.holdings.fill_bag(amount.asset, amount.amount, amount.amount)
+        self._plan_valuation()
 
     def has_charge(self, charge_id: str) -> bool:
         """Whether the charge is booked."""
@@ -246,11 +286,14 @@ class Ledger:
 
     @property
     def balances(self) -> Mapping[str, Decimal]:
-        """Every asset's balance, as a venue counts it: cash, with the positions in their base."""
+        """Every asset's balance, as a venue counts it: cash and holdings, with the positions in
+        their base."""
         balances = defaultdict(Decimal, self._cash)
         for symbol, line in self._lines.items():
             if line.quantity:
                 balances[symbol.base] = EXACT.add(balances[symbol.base], line.quantity)
+        for asset in self.holdings.assets:
+            balances[asset] = EXACT.add(balances[asset], self.holdings.quantity(asset))
         return dict(balances)
 
     @property
@@ -276,27 +319,72 @@ class Ledger:
             self._equity_is_current = True
         return self._equity
 
+    @property
+    def earned(self) -> Notional | None:
+        """Equity as it would be had nothing of it gone into bags: what trading has come to."""
+        equity, spent = self.equity, self.holdings.spent
+        return Notional(EXACT.add(equity, spent)) if equity is not None and spent else equity
+
+    @property
+    def whole(self) -> Notional | None:
+        """Equity with what is kept beside it; None where nothing is, or a price is missing."""
+        equity = self.equity
+        if equity is None or not self.holdings.assets:
+            return None
+        self._show()
+        return Notional(EXACT.add(equity, self._kept)) if self._kept is not None else None
+
     def account(
-        self, *, as_of: datetime, in_flight: tuple[InFlight, ...] = (), reconciled: bool = True
+        self,
+        *,
+        as_of: datetime,
+        in_flight: tuple[InFlight, ...] = (),
+        exchanging: tuple[InFlight, ...] = (),
+        reconciled: bool = True,
     ) -> AccountState:
         """The book at `as_of`; what is dust counts as flat, and in equity.
 
         A position that no price values yet shows its entry price for its mark, or its quote
-        currency for the account's. Equity is None then, so it can be closed and nothing opened.
+        currency for the account's. Equity is None then, so it can be closed and nothing opened; so
+        it is where no price, or none that is fresh, values what is kept.
         """
         equity = self.equity
-        if not self._positions_are_current:
-            self._positions = self._shown() if self._held else _NO_POSITIONS
-            self._positions_are_current = True
+        self._show()
         return AccountState(
             as_of=as_of,
             currency=self._currency,
-            equity=None if self._is_stale(as_of) else equity,
+            equity=None if self._kept is None or self._is_stale(as_of) else equity,
             cash=Notional(self._balance_of_currency),
             positions=self._positions,
             in_flight=in_flight,
             reconciled=reconciled,
+            holdings=self._shown_holdings,
+            exchanging=exchanging,
+            kept=self._kept if self._kept is not None else Notional(_ZERO),
         )
+
+    def _show(self) -> None:
+        """Bring up to date what is shown of positions and holdings."""
+        if self._positions_are_current:
+            return
+        self._positions = self._shown() if self._held else _NO_POSITIONS
+        if self.holdings.assets:
+            self._shown_holdings = self.holdings.shown(self.rate)
+            self._kept = self.holdings.worth(self.rate)
+        self._positions_are_current = True
+
+    def _buy_for_bag(self, fill: Fill) -> None:
+        """Pay with cash of the trading book; a fee in base makes the purchase smaller."""
+        base, quote = fill.symbol.base, fill.symbol.quote
+        quantity, cost = Decimal(fill.quantity), EXACT.multiply(fill.quantity, fill.price)
+        if fill.fee_asset == base:
+            quantity = EXACT.subtract(quantity, fill.fee)
+        elif fill.fee_asset == quote:
+            cost = EXACT.add(cost, fill.fee)
+        else:
+            self._cash[fill.fee_asset] = EXACT.subtract(self._cash[fill.fee_asset], fill.fee)
+        self._cash[quote] = EXACT.subtract(self._cash[quote], cost)
+        self.holdings.fill_bag(base, quantity, cost)
 
     def _converter(self, asset: str) -> _Line | None:
         return self._lines.get(f"{asset}/{self._currency}")  # type: ignore[call-overload, no-any-return]  # a Symbol is its text
@@ -401,7 +489,8 @@ class Ledger:
             line.entry = Price((line.cost / line.quantity).copy_abs())
             if line.converter is not None:
                 line.converter.matters = True
-        for _, converter in self._foreign:
+        kept = (self._converter(asset) for asset in self.holdings.assets)
+        for converter in (*(converter for _, converter in self._foreign), *kept):
             if converter is not None:
                 converter.matters = True
         self._priced = tuple(line for line in self._lines.values() if line.matters)

@@ -7,7 +7,8 @@ Inside one bar, whatever it leaves open is settled against us:
 1. At its open, or at the later instant from which an order can fill: market orders, stop orders
    that the price has jumped over, limit orders that find a better price.
 2. Stop orders that the bar's low or high reaches.
-3. Limit orders that the bar's low or high goes through; so a stop comes before a target.
+3. Limit orders that the bar's low or high goes through, and take-profit orders that it reaches; so
+   a stop comes before a target.
 4. The protective stops of what has just filled, against the whole bar.
 """
 
@@ -18,9 +19,12 @@ from decimal import Decimal
 
 from data.bar import Bar
 from data.instrument import Instrument, Price, Quantity, Symbol
+from execution.depth import Depth, walk
 from execution.exact import EXACT
+from execution.fee_schedule import TradedVolume
 from execution.fill import Fill, Liquidity
 from execution.order import Order, OrderStatus
+from execution.order_grid import malformed
 from execution.paper_terms import (
     PaperTerms,
     best,
@@ -32,6 +36,8 @@ from execution.paper_terms import (
 from execution.venue import OrderChanged, VenueOrder
 from execution.venue_books import Books, VenueBooks
 from execution.venue_state import Placed, StopTriggered, VenueFact, VenueState, WorkingOrder
+
+_ZERO = Decimal(0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +54,7 @@ class _Pass(Step):
     """One bar on its way."""
 
     bar: Bar
+    set_off: set[str] = field(default_factory=set)  # client order ids, inside the bar
 
     @property
     def last_instant(self) -> datetime:
@@ -72,10 +79,16 @@ class Matching:
         self._bars: dict[Symbol, Bar] = {}
         self._restored: dict[Symbol, datetime] = {}  # the newest fill that came from `apply`
         self._state = VenueState(venue, latency=terms.latency, books=books or VenueBooks(balances))
+        self._traded: TradedVolume | None = None
+        if terms.schedule is not None:
+            self._traded = TradedVolume(self._state.fills, terms.schedule.currency)
 
     @property
     def balances(self) -> Mapping[str, Decimal]:
         return self._state.books.balances
+
+    def last_prices(self) -> Mapping[Symbol, Price]:
+        return self._last_prices()
 
     @property
     def open_orders(self) -> Sequence[VenueOrder]:
@@ -103,7 +116,7 @@ class Matching:
         instrument = self._instruments.get(order.symbol)
         if instrument is None:
             return f"{order.symbol} is not traded here"
-        if (flaw := _malformed(order, instrument)) is not None:
+        if (flaw := malformed(order, instrument)) is not None:
             return flaw
         if order.reduce_only and not self._state.books.reducible(order.symbol, order.side):
             return "reduce-only, and there is no position to reduce"
@@ -168,10 +181,25 @@ class Matching:
         if symbol in self._restored and bar.opened_at <= self._restored[symbol]:
             return ()
         step = self._pass(bar)
-        for match in (self._at_start, self._stops, self._limits, self._stops):
-            _each(resting, match, step)
+        for match in (self._at_start, self._stops, self._limits, self._targets, self._stops):
+            self._each(resting, match, step)
         self._release_idle(step.facts, symbol, step.last_instant)
         return step.facts
+
+    def _each(
+        self,
+        resting: Mapping[str, WorkingOrder],
+        match: Callable[[WorkingOrder, _Pass], None],
+        step: _Pass,
+    ) -> None:
+        """Give every order that can fill in this bar its turn, in the order of their arrival."""
+        for working in tuple(resting.values()):
+            if not working.is_final and self._may_meet(working, step.bar):
+                match(working, step)
+
+    def _may_meet(self, working: WorkingOrder, bar: Bar) -> bool:
+        """Whether something in `bar` can have filled the order."""
+        return working.effective_at < bar.closed_at
 
     def _pass(self, bar: Bar) -> _Pass:
         instrument = self._instruments[bar.symbol]
@@ -183,17 +211,21 @@ class Matching:
         price = _start_price(working, step)
         at = max(working.effective_at, step.bar.opened_at)
         view = working.view
-        if view.limit is not None:
+        if working.waits:
+            if _is_set_off(working, price):
+                self._trigger(working, price, at, step)
+        elif view.limit is not None:
             self._limit_at_start(working, view.limit, price, at, step)
-        elif view.trigger is None or working.is_triggered:
+        else:
             self._take(working, price, at, step)
-        elif stop_is_reached(view.trigger, price, view.side):
-            self._trigger(working, price, at, step)
 
     def _limit_at_start(
         self, working: WorkingOrder, limit: Price, price: Price, at: datetime, step: _Pass
     ) -> None:
-        """An arriving limit order takes what is offered within it; one that rests is met there."""
+        """An arriving limit order takes what is offered within it; one that rests is met there.
+
+        One that is post-only ends where it would take.
+        """
         side = working.view.side
         if working.effective_at < step.bar.opened_at:
             if limit_is_passed(limit, price, side):
@@ -201,35 +233,74 @@ class Matching:
             return
         offered = self._terms.taker_price(price, side, step.instrument)
         if limit_is_passed(limit, offered, side):
-            self._fill(working, offered, at, Liquidity.TAKER, step)
+            if working.post_only:
+                self._end(step.facts, working, OrderStatus.EXPIRED, at, "post-only: it would take")
+            else:
+                self._fill(working, offered, at, Liquidity.TAKER, step)
 
     def _stops(self, working: WorkingOrder, step: _Pass) -> None:
-        trigger, side = working.view.trigger, working.view.side
-        if trigger is None or working.is_triggered:
+        if not working.takes_profit:
+            self._reach_trigger(working, step)
+
+    def _targets(self, working: WorkingOrder, step: _Pass) -> None:
+        if working.takes_profit:
+            self._reach_trigger(working, step)
+
+    def _reach_trigger(self, working: WorkingOrder, step: _Pass) -> None:
+        """Set off what the bar's prices reach, at the trigger or already beyond it.
+
+        Nobody knows which of them came later, so that what it leaves rests until the next bar.
+        """
+        trigger = working.view.trigger
+        if trigger is None or not working.waits:
             return
         price = _start_price(working, step)
-        if stop_is_reached(trigger, price, side):
-            self._trigger(working, price, step.last_instant, step)
-        elif stop_is_reached(trigger, worst(step.bar, side), side):
-            self._trigger(working, trigger, step.last_instant, step)
+        if not _is_set_off(working, price):
+            if not _is_set_off(working, worst(step.bar, working.trigger_side)):
+                return
+            price = trigger
+        step.set_off.add(working.view.client_order_id)
+        self._trigger(working, price, step.last_instant, step)
 
     def _limits(self, working: WorkingOrder, step: _Pass) -> None:
         limit, side = working.view.limit, working.view.side
+        if working.waits or working.view.client_order_id in step.set_off:
+            return
         if limit is not None and limit_is_passed(limit, best(step.bar, side), side):
             self._fill(working, limit, step.last_instant, Liquidity.MAKER, step)
 
     def _trigger(self, working: WorkingOrder, price: Price, at: datetime, step: _Pass) -> None:
-        """Turn a stop into a market order; an entry whose stop has gone off fills no further."""
-        client_order_id = working.view.client_order_id
-        self._do(step.facts, StopTriggered(client_order_id=client_order_id, at=at))
+        """Let an order that waited take: within its limit, if it has one, where the rest stays."""
+        self._set_off(working, at, step.facts)
+        limit, side = working.view.limit, working.view.side
+        offered = self._terms.taker_price(price, side, step.instrument)
+        if limit is None or limit_is_passed(limit, offered, side) or offered == limit:
+            self._fill(working, offered, at, Liquidity.TAKER, step)
+
+    def _set_off(self, working: WorkingOrder, at: datetime, facts: list[VenueFact]) -> None:
+        """Turn its trigger off; an entry whose stop has gone off fills no further."""
+        self._do(facts, StopTriggered(client_order_id=working.view.client_order_id, at=at))
         parent = self._state.parent(working)
         if parent is not None and not parent.is_final:
-            self._end(step.facts, parent, OrderStatus.CANCELLED, at, "its stop was triggered")
-        self._take(working, price, at, step)
+            self._end(facts, parent, OrderStatus.CANCELLED, at, "its stop was triggered")
 
     def _take(self, working: WorkingOrder, price: Price, at: datetime, step: _Pass) -> None:
         offered = self._terms.taker_price(price, working.view.side, step.instrument)
         self._fill(working, offered, at, Liquidity.TAKER, step)
+
+    def _walk(
+        self, working: WorkingOrder, depth: Depth, at: datetime, facts: list[VenueFact]
+    ) -> None:
+        """Take what `depth` offers an order, the best first, no further than its limit."""
+        view = working.view
+        instrument = self._instruments[view.symbol]
+        for level in walk(depth.offered, view.side, working.remaining, view.limit):
+            if working.is_final:
+                return
+            offered = instrument.quantity(level.quantity)
+            step = Step(instrument=instrument, volume=offered, facts=facts)
+            self._fill(working, level.price, at, Liquidity.TAKER, step)
+            depth.take(level.price, offered - (step.volume or _ZERO))
 
     def _fill(
         self, working: WorkingOrder, price: Price, at: datetime, liquidity: Liquidity, step: Step
@@ -279,15 +350,15 @@ class Matching:
             side=order.side,
             quantity=quantity,
             price=price,
-            fee=self._fee(quantity, price, liquidity),
+            fee=self._fee(quantity, price, at, liquidity),
             fee_asset=order.symbol.quote,
             liquidity=liquidity,
             filled_at=at,
         )
 
-    def _fee(self, quantity: Quantity, price: Price, liquidity: Liquidity) -> Decimal:
-        terms = self._terms
-        share = terms.maker_fee if liquidity is Liquidity.MAKER else terms.taker_fee
+    def _fee(self, quantity: Quantity, price: Price, at: datetime, liquidity: Liquidity) -> Decimal:
+        traded = self._traded.until(at) if self._traded is not None else _ZERO
+        share = self._terms.fee_share(liquidity, traded)
         return EXACT.multiply(EXACT.multiply(quantity, price), share)
 
     def _expected_price(self, order: Order) -> Price | None:
@@ -341,17 +412,6 @@ class Matching:
         facts.append(fact)
 
 
-def _each(
-    resting: Mapping[str, WorkingOrder],
-    match: Callable[[WorkingOrder, _Pass], None],
-    step: _Pass,
-) -> None:
-    """Give every order that can fill in this bar its turn, in the order of their arrival."""
-    for working in tuple(resting.values()):
-        if not working.is_final and working.effective_at < step.bar.closed_at:
-            match(working, step)
-
-
 def _start_price(working: WorkingOrder, step: _Pass) -> Price:
     """The first price that the order meets in this bar."""
     if working.found_at is not None and working.effective_at > step.bar.opened_at:
@@ -359,17 +419,7 @@ def _start_price(working: WorkingOrder, step: _Pass) -> Price:
     return price_at(step.bar, working.effective_at, working.view.side, step.instrument)
 
 
-def _malformed(order: Order, instrument: Instrument) -> str | None:
-    """What is wrong with the order's numbers, whatever we own."""
-    if order.quantity % instrument.lot or order.quantity < instrument.min_quantity:
-        return (
-            f"quantity {order.quantity} is not a multiple of {instrument.lot}"
-            f" from {instrument.min_quantity} on"
-        )
-    for name in ("trigger", "limit", "stop"):
-        price = getattr(order, name)
-        if price is not None and (price <= 0 or price % instrument.tick):
-            return f"{name} {price} is not a multiple of {instrument.tick} above 0"
-    if order.trigger is not None and order.limit is not None:
-        return "an order with both a trigger and a limit is not known here"
-    return None
+def _is_set_off(working: WorkingOrder, price: Price) -> bool:
+    """Whether `price` sets off an order that waits for its trigger; a touch does."""
+    trigger = working.view.trigger
+    return trigger is not None and stop_is_reached(trigger, price, working.trigger_side)

@@ -37,11 +37,13 @@ _FINAL = frozenset(
 class Order:
     """What a venue is asked for; `client_order_id` is the intent's id, so one intent is one order.
 
-    Without `trigger` and `limit` it is a market order; with `trigger` a stop order; with `limit` a
-    limit order. `stop` asks the venue to place a protective stop of its own for what fills: that
-    child order has the client order id `venue.stop_id(client_order_id)`. `target`, `thesis`
-    and `falsified_at` are no business of the venue's: we watch them. A protective stop that
-    `replaces` another takes its place.
+    Without `trigger` and `limit` it is a market order; with `limit` a limit order; with `trigger` a
+    stop order, or a take-profit order where that is its purpose; with both it is a limit order from
+    its trigger on. What is `post_only` never takes. `stop` asks the venue to place a protective
+    stop of its own for what fills: that child order has the client order id
+    `venue.stop_id(client_order_id)`. `target`, `thesis`, `falsified_at` and `atr` are no business
+    of the venue's: we watch them. A protective stop that `replaces` another takes its place; what
+    `completes` another takes what that one was approved for and did not get.
     """
 
     client_order_id: str
@@ -59,6 +61,19 @@ class Order:
     replaces: str | None = None  # a client order id
     thesis: str = ""
     falsified_at: Price | None = None
+    post_only: bool = False
+    atr: float | None = None
+    completes: str | None = None  # a client order id
+
+    @property
+    def takes_profit(self) -> bool:
+        """Whether it waits for a price at which a position has won enough."""
+        return self.purpose is Purpose.TAKE_PROFIT and self.trigger is not None
+
+    @property
+    def rests(self) -> bool:
+        """Whether a venue keeps it until its price comes: it is no order at market."""
+        return self.limit is not None or self.trigger is not None
 
     @classmethod
     def of(cls, approved: ApprovedOrder) -> Self:
@@ -79,6 +94,9 @@ class Order:
             replaces=intent.replaces,
             thesis=intent.thesis,
             falsified_at=intent.falsified_at,
+            post_only=intent.post_only,
+            atr=intent.atr,
+            completes=intent.completes,
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 
 from data.bar import Bar
 from data.funding import FundingRate
@@ -26,6 +27,7 @@ from execution.paper_costs import (
     rollover_fee,
     rollovers,
 )
+from execution.paper_margin import Held
 
 _ZERO = Decimal(0)
 NO_MARGIN_FEES = MarginRates(opening=_ZERO, rollover=_ZERO)
@@ -54,6 +56,7 @@ class PaperCharges:
             if instrument.shortable and (rates.opening or rates.rollover)
         )
         self._carried: dict[Symbol, _Carried] = {}
+        self.positions: Mapping[Symbol, Held] = MappingProxyType(self._carried)
         self._funding: dict[Symbol, dict[datetime, FundingRate]] = {}  # by when it is paid
 
     def apply(self, charge: Charge) -> None:

@@ -9,6 +9,8 @@ from decimal import Decimal
 
 from data.bar import Bar
 from data.instrument import Instrument, Price, Side, Toward
+from execution.fee_schedule import FeeSchedule
+from execution.fill import Liquidity
 
 _BPS = Decimal(10_000)
 _MICROSECOND = timedelta(microseconds=1)
@@ -24,12 +26,20 @@ class PaperTerms:
     slippage_bps: Decimal
     latency: timedelta  # from acceptance until the order can fill
     participation: Decimal | None  # most of a bar's volume that one bar may fill; None: no bound
+    schedule: FeeSchedule | None = None  # what traded volume takes off the fees
 
     def __post_init__(self) -> None:
         if min(self.spread_bps, self.slippage_bps) < 0 or self.latency < timedelta(0):
             raise ValueError(f"spread, slippage and latency are not below 0: {self}")
         if self.participation is not None and not 0 < self.participation <= 1:
             raise ValueError(f"participation is a share in (0, 1]: {self.participation}")
+
+    def fee_share(self, liquidity: Liquidity, volume: Decimal) -> Decimal:
+        """What a fill pays of its notional, after so much `volume` in 30 days."""
+        step = self.schedule.step(volume) if self.schedule is not None else None
+        if liquidity is Liquidity.MAKER:
+            return self.maker_fee if step is None else step.maker
+        return self.taker_fee if step is None else step.taker
 
     def taker_price(self, reference: Price, side: Side, instrument: Instrument) -> Price:
         """What crossing the spread at `reference` costs: half of it and the slippage, on the tick.

@@ -10,7 +10,8 @@ from execution.order import Order
 class PlannedStop:
     """Where a position is to be stopped out, has won enough or is proven wrong; and whose it is.
 
-    Target, thesis and where that is falsified are those of the newest entry.
+    Target, thesis, where that is falsified and the average true range, in quote currency, are those
+    of the newest entry.
     """
 
     symbol: Symbol
@@ -20,6 +21,7 @@ class PlannedStop:
     target: Price | None = None
     thesis: str = ""
     falsified_at: Price | None = None
+    atr: float | None = None
 
 
 def tighter(side: Side, one: Price, other: Price) -> Price:
@@ -50,6 +52,7 @@ def after_fill(plan: PlannedStop | None, order: Order, held: Quantity) -> Planne
         target=order.target,
         thesis=order.thesis,
         falsified_at=order.falsified_at,
+        atr=order.atr,
     )
     if current is None:
         return entered

@@ -47,7 +47,8 @@ class ProtectionSettings(CareSettings):
     patience: Annotated[timedelta, Field(ge=timedelta(0))]
     """How long stops may not fit before we act, and between two attempts; venues attach theirs."""
     deadline: Annotated[timedelta, Field(gt=timedelta(0))]
-    """How long a position may be without acknowledged stops before it is closed."""
+    """How long a position may be without acknowledged stops before it is closed; one that no stop
+    is known for waits for nothing, and is closed after `patience`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +168,7 @@ class Protection:
         waited = now - self._since.setdefault(symbol, now)
         if waited < self._settings.patience:
             return ()
-        is_late = is_naked and waited >= self._settings.deadline
+        is_late = is_naked and (plan is None or waited >= self._settings.deadline)
         is_missing = self._matters(position, fit.missing)
         if is_late or (is_missing and plan is not None and is_passed(plan, position.mark)):
             return self._flatten(position, fit, plan, now)
@@ -248,6 +249,7 @@ def reduction(
     purpose: Purpose,
     now: datetime,
     trigger: Price | None = None,
+    limit: Price | None = None,
     replaces: str | None = None,
 ) -> OrderIntent:
     """Take `quantity`, above zero, off the position; at market where there is no `trigger`."""
@@ -262,6 +264,7 @@ def reduction(
         confidence=1.0,
         quantity=Quantity(instrument.quantity(quantity) * side.sign),
         trigger=trigger,
+        limit=limit,
         reduce_only=True,
         replaces=replaces,
     )

@@ -11,14 +11,13 @@ Source:
     than those behind, hence `QueueTerms.cancelled_ahead`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import NamedTuple, Self
 
 from data.instrument import Price, Quantity, Side
-from data.order_book import Level, OrderBook
+from data.order_book import OrderBook
 from data.trade import Trade
 from execution.paper_terms import limit_is_passed
 
@@ -30,18 +29,16 @@ _EXACT = Context(prec=120)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueTerms:
-    """How long messages travel, and what is believed of orders that vanish."""
+    """What is believed of orders that vanish, and of two streams that tell of the same."""
 
-    arrival: timedelta  # from sending an order until it stands in the queue
-    cancel: timedelta  # from sending a cancellation until nothing fills any more
     cancelled_ahead: Decimal  # of the part ahead of us, pro rata: 0 believes none of it, 1 all
     settling: timedelta  # by which a trade and the fall of its level may be told apart
 
     def __post_init__(self) -> None:
         if not 0 <= self.cancelled_ahead <= 1:
             raise ValueError(f"cancelled_ahead is a share in [0, 1]: {self.cancelled_ahead}")
-        if min(self.arrival, self.cancel, self.settling) < timedelta(0):
-            raise ValueError(f"no message arrives before it is sent: {self}")
+        if self.settling < timedelta(0):
+            raise ValueError(f"settling is not below 0: {self.settling}")
 
 
 class Told(NamedTuple):
@@ -100,6 +97,21 @@ class QueuePlace:
         place = replace(self, ahead=ahead, traded=traded, fallen=fallen)
         return place, Quantity(news - moved)
 
+    def after(
+        self, trade: Trade, limit: Price, at: datetime, terms: QueueTerms
+    ) -> tuple["QueuePlace", Quantity]:
+        """Our place at `limit` behind a trade told at `at`, and how much of it reaches us.
+
+        Nothing unless its taker could meet us: at our price once nothing is ahead, and beyond our
+        price in any case, where those ahead have gone before.
+        """
+        ours = trade.side.opposite
+        if limit_is_passed(limit, trade.price, ours):
+            return replace(self, ahead=_ZERO), trade.quantity
+        if trade.price == limit:
+            return self.after_trade(trade.quantity, at, terms)
+        return self, _ZERO
+
     def _without(self, cancelled: Decimal, explained: Decimal, terms: QueueTerms) -> Quantity:
         """What is ahead once the believed share of `cancelled` has left, rounded up."""
         before = self.standing - explained
@@ -112,86 +124,6 @@ class QueuePlace:
     def _recent(self, at: datetime, terms: QueueTerms) -> tuple[tuple[Told, ...], tuple[Told, ...]]:
         since = at - terms.settling
         return _from(self.traded, since), _from(self.fallen, since)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueuedOrder:
-    """A limit order on its way to a venue, in its queue, and on its way out.
-
-    The first book after its arrival is what it meets: it takes what its limit allows, and joins
-    behind all that stands at its price. From then on it is filled at its limit by others' trades,
-    and only by them: at its price once nothing is ahead, and beyond its price in any case.
-    """
-
-    side: Side
-    limit: Price
-    remaining: Quantity
-    arrives_at: datetime
-    leaves_at: datetime | None = None
-    place: QueuePlace | None = None  # None until a book is told after the arrival
-
-    @classmethod
-    def sent(
-        cls, side: Side, limit: Price, quantity: Quantity, at: datetime, terms: QueueTerms
-    ) -> Self:
-        return cls(side=side, limit=limit, remaining=quantity, arrives_at=at + terms.arrival)
-
-    def cancelled(self, at: datetime, terms: QueueTerms) -> "QueuedOrder":
-        """A cancellation is sent; until it arrives, the order can fill. A second one is nothing."""
-        if self.leaves_at is not None:
-            return self
-        return replace(self, leaves_at=at + terms.cancel)
-
-    def works(self, at: datetime) -> bool:
-        """Whether something can fill it at that instant."""
-        if not self.remaining or at < self.arrives_at:
-            return False
-        return self.leaves_at is None or at < self.leaves_at
-
-    def after_book(
-        self, book: OrderBook, at: datetime, terms: QueueTerms
-    ) -> tuple["QueuedOrder", tuple[Level, ...]]:
-        """The order behind a book told at `at`, and what it took there: prices and quantities."""
-        if not self.works(at):
-            return self, ()
-        standing = standing_at(book, self.side, self.limit)
-        if self.place is not None:
-            if standing is None:
-                return self, ()
-            return replace(self, place=self.place.after_level(standing, at, terms)), ()
-        taken = walk(book.taken_by(self.side), self.side, self.remaining, self.limit)
-        left = Quantity(self.remaining - sum(level.quantity for level in taken))
-        return replace(self, remaining=left, place=QueuePlace.behind(standing)), taken
-
-    def after_trade(
-        self, trade: Trade, at: datetime, terms: QueueTerms
-    ) -> tuple["QueuedOrder", Quantity]:
-        """The order behind a trade told at `at`, and how much of it that filled, at the limit."""
-        if self.place is None or trade.side is self.side or not self.works(at):
-            return self, _ZERO
-        if limit_is_passed(self.limit, trade.price, self.side):
-            place, reaching = replace(self.place, ahead=_ZERO), trade.quantity
-        elif trade.price == self.limit:
-            place, reaching = self.place.after_trade(trade.quantity, at, terms)
-        else:
-            return self, _ZERO
-        filled = min(reaching, self.remaining)
-        return replace(self, place=place, remaining=Quantity(self.remaining - filled)), filled
-
-
-def walk(
-    levels: Sequence[Level], side: Side, quantity: Quantity, limit: Price | None = None
-) -> tuple[Level, ...]:
-    """What an order on `side` takes of `levels`, best first, no further than `limit`."""
-    taken: list[Level] = []
-    left = quantity
-    for level in levels:
-        if not left or (limit is not None and limit_is_passed(level.price, limit, side)):
-            break
-        part = min(left, level.quantity)
-        taken.append(Level(level.price, part))
-        left = Quantity(left - part)
-    return tuple(taken)
 
 
 def standing_at(book: OrderBook, side: Side, price: Price) -> Quantity | None:

@@ -105,6 +105,9 @@ class TrackedOrder:
             target=None,
             thesis="",
             falsified_at=None,
+            atr=None,
+            post_only=False,
+            completes=None,
             reduce_only=True,
         )
         return TrackedOrder(
@@ -133,7 +136,13 @@ class TrackedOrder:
     @property
     def is_protective(self) -> bool:
         """Whether it is a stop that can only reduce a position."""
-        return self.order.reduce_only and self.order.trigger is not None
+        order = self.order
+        return order.reduce_only and order.trigger is not None and not order.takes_profit
+
+    @property
+    def is_target(self) -> bool:
+        """Whether it is a take-profit order that can only reduce a position."""
+        return self.order.reduce_only and self.order.takes_profit
 
     def after(self, event: OrderEvent) -> "TrackedOrder":
         """This order once `event` is known; itself, if that is nothing new.

@@ -25,8 +25,16 @@ class OrderRefused(Refused):
     """The venue declined; do not retry."""
 
 
+class OffGrid(OrderRefused):
+    """The same, for its price or its size: our grid or our minimums may not be the venue's."""
+
+
 class OutcomeUnknown(Fault):
     """Sent, but no answer came: ask the venue before trading the symbol again."""
+
+
+class SwitchRefused(Refused):
+    """The venue has no dead man's switch for this account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +76,14 @@ class Venue(Protocol):
         """Whether an order's `stop` becomes a child stop order, there from its first fill on.
 
         Where it does not, the stop has to be an order of its own.
+        """
+        ...
+
+    def holds_targets(self, symbol: Symbol) -> bool:
+        """Whether a stop and a take-profit order may both rest for the whole of a position.
+
+        Both are reduce-only there, whoever placed them, so that they cannot turn it together. Where
+        they are not, or only one of them is taken, the target has to be watched.
         """
         ...
 

@@ -3,7 +3,7 @@
 On spot (an instrument with leverage 1) no balance is spent below zero. On margin what is missing is
 borrowed, as long as the notional of all positions stays within leverage times equity, both at the
 last prices in the order's quote currency. Resting orders reserve nothing; the fill is what is
-checked. There is no liquidation.
+checked. Who watches whether it can still be carried is `execution.paper_margin`.
 """
 
 from collections import defaultdict
@@ -47,6 +47,7 @@ class VenueBooks:
     def __init__(self, balances: Mapping[str, Decimal]) -> None:
         self._balances = defaultdict(Decimal, balances)
         self._positions: defaultdict[Symbol, Decimal] = defaultdict(Decimal)
+        self._exchanges: set[str] = set()  # client order ids
 
     @property
     def balances(self) -> Mapping[str, Decimal]:
@@ -59,7 +60,16 @@ class VenueBooks:
         paid = EXACT.add(EXACT.multiply(change, fill.price), fill.fee)
         self._balances[base] = EXACT.add(self._balances[base], change)
         self._balances[quote] = EXACT.subtract(self._balances[quote], paid)
+        if fill.client_order_id in self._exchanges:
+            return
         self._positions[fill.symbol] = EXACT.add(self._positions[fill.symbol], change)
+
+    def exchange(self, client_order_id: str) -> None:
+        """What fills of this order is spot, whatever its instrument: no position comes of it."""
+        self._exchanges.add(client_order_id)
+
+    def is_exchange(self, client_order_id: str) -> bool:
+        return client_order_id in self._exchanges
 
     def charge(self, charge: Charge) -> None:
         """Take a charge in; it is paid whether or not the balance allows it."""
@@ -71,11 +81,19 @@ class VenueBooks:
         opposed = (held < 0) if side is Side.BUY else (held > 0)
         return Quantity(held.copy_abs()) if opposed else _NOTHING
 
+    def equity(self, quote: str, prices: Mapping[Symbol, Price]) -> Decimal | None:
+        """All balances in `quote`; None where one has no price."""
+        return _value(self._balances, quote, prices)
+
+    def rate(self, asset: str, quote: str, prices: Mapping[Symbol, Price]) -> Decimal | None:
+        """The price of an asset in `quote`; None where there is none."""
+        return _rate(asset, quote, prices)
+
     def shortfall(
         self, instrument: Instrument, fill: Fill, prices: Mapping[Symbol, Price]
     ) -> str | None:
         """Why `fill` cannot be afforded, or None; `prices` are the last ones of every symbol."""
-        if instrument.shortable:
+        if instrument.shortable and not self.is_exchange(fill.client_order_id):
             return self._margin_shortfall(instrument, fill, prices)
         asset, needed = fill.symbol.base, Decimal(fill.quantity)
         if fill.side is Side.BUY:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Self
+from typing import NamedTuple, Self
 
 from data.bar import Bar
 from data.faults import Corrupt
@@ -32,13 +32,35 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopTriggered:
-    """A stop order has become a market order; what does not fill at once stays one."""
+    """An order was set off: it is at market, or at its limit; what does not fill stays so."""
 
     client_order_id: str
     at: datetime
 
 
-VenueFact = Placed | StopTriggered | Fill | OrderChanged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelSent:
+    """We have asked for the end of an order; until that has travelled, it can fill."""
+
+    client_order_id: str
+    at: datetime
+    status: OrderStatus  # as which it then ends
+    reason: str
+
+    def ends(self, latency: timedelta) -> "Leaving":
+        """When and how it ends, if it travels for `latency`."""
+        return Leaving(self.at + latency, self.status, self.reason)
+
+
+class Leaving(NamedTuple):
+    """The end of an order that is on its way to the venue."""
+
+    at: datetime
+    status: OrderStatus
+    reason: str
+
+
+VenueFact = Placed | StopTriggered | CancelSent | Fill | OrderChanged
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,7 +71,10 @@ class WorkingOrder:
     effective_at: datetime  # it can fill from here on
     stop: Price | None  # of the protective child order that its fills bring into being
     found_at: Price | None = None  # a child's: the price at which its parent first filled
+    takes_profit: bool = False  # its trigger lies where the price is better, not worse
+    post_only: bool = False
     is_triggered: bool = False
+    leaving: Leaving | None = None  # what we have asked for, where that has to travel
 
     @property
     def remaining(self) -> Quantity:
@@ -58,6 +83,16 @@ class WorkingOrder:
     @property
     def is_final(self) -> bool:
         return self.view.status.is_final
+
+    @property
+    def waits(self) -> bool:
+        """Whether a price has to set it off."""
+        return self.view.trigger is not None and not self.is_triggered
+
+    @property
+    def trigger_side(self) -> Side:
+        """Of the stop order whose trigger the same price would reach."""
+        return self.view.side.opposite if self.takes_profit else self.view.side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +104,18 @@ class Reach:
 
     @classmethod
     def of(cls, resting: Iterable[WorkingOrder]) -> Self:
-        """Above `low` no stop to sell and no limit to buy, below `high` the other two."""
+        """Above `low` no stop to sell and no limit to buy, below `high` the other two.
+
+        A take-profit order is set off where a stop order of the other side is.
+        """
         low, high = Price(-_INFINITE), _INFINITE
         for working in resting:
             view = working.view
-            price = view.limit if view.limit is not None else view.trigger
-            if price is None or working.is_triggered:  # it fills at any price
+            price = view.trigger if working.waits else view.limit
+            if price is None:  # it fills at any price
                 return cls(low=_INFINITE, high=Price(-_INFINITE))
-            if (view.side is Side.SELL) == (view.limit is None):
+            falls_to = working.trigger_side is Side.SELL if working.waits else view.side is Side.BUY
+            if falls_to:
                 low = max(low, price)
             else:
                 high = min(high, price)
@@ -111,6 +150,8 @@ class VenueState:
                 self._place(fact)
             case StopTriggered():
                 self._known(fact.client_order_id).is_triggered = True
+            case CancelSent():
+                self._known(fact.client_order_id).leaving = fact.ends(self._latency)
             case Fill():
                 self._fill(fact)
             case OrderChanged():
@@ -148,7 +189,15 @@ class VenueState:
             reduce_only=order.reduce_only,
             status=OrderStatus.OPEN,
         )
-        self._add(WorkingOrder(view=view, effective_at=fact.at + self._latency, stop=order.stop))
+        self._add(
+            WorkingOrder(
+                view=view,
+                effective_at=fact.at + self._latency,
+                stop=order.stop,
+                takes_profit=order.takes_profit,
+                post_only=order.post_only,
+            )
+        )
 
     def _fill(self, fill: Fill) -> None:
         working = self._known(fill.client_order_id)

@@ -23,6 +23,7 @@ from data.account import AccountState
 from data.instrument import Quantity
 from risk.breaker import MarketSeen, RiskState, marked, next_state
 from risk.case import Case, DeskAccount
+from risk.completion import without
 from risk.envelope import nearest_target, probe, stop_range
 from risk.intent import Direction, Envelope, OrderIntent
 from risk.limits import RiskLimits
@@ -104,6 +105,7 @@ def judge(
     desk: DeskAccount | None = None,
     consent: Consent | None = None,
     can_revise: bool = False,
+    filled: Quantity = _NOTHING,
 ) -> Verdict:
     """Approve `intent`, perhaps smaller than wished, or say everything that is wrong with it.
 
@@ -116,6 +118,9 @@ def judge(
         consent: A person's, to this intent; it lifts a referral and nothing else.
         can_revise: Whether the intent's strategy can ask again. One that cannot, or has, is
             rejected where a `Revision` would be the answer.
+        filled: What of this very entry has been filled under an approval before, signed. The entry
+            is judged as a whole, as if nothing of it were held, and approved for the rest; what a
+            person would have to consent to is rejected.
 
     Raises:
         ValueError: a HOLD intent; who wishes for nothing asks nobody.
@@ -124,6 +129,10 @@ def judge(
         raise ValueError(f"{intent.intent_id}: a HOLD is not an order, so nobody can judge it")
     if intent.reduces and not intent.reduce_only:
         intent = replace(intent, reduce_only=True)
+    if filled:
+        account = without(account, intent.symbol, filled)
+        if desk is not None:
+            desk = replace(desk, account=without(desk.account, intent.symbol, filled))
     with localcontext(_ARITHMETIC):
         case = Case(
             intent=intent,
@@ -137,13 +146,39 @@ def judge(
         )
         if not case.is_entry:
             return _verdict((case,), can_revise=False)
+        if intent.completes is not None:
+            return _rest(_verdict(_cases(case, desk), can_revise=False), case, filled)
         return _verdict(_cases(case, desk), can_revise=can_revise and intent.attempt == 0)
+
+
+def _rest(verdict: Verdict, case: Case, filled: Quantity) -> Verdict:
+    """What of an approved whole is still to be had; one that a person must consent to is over."""
+    match verdict:
+        case ApprovedOrder():
+            left = Quantity(verdict.quantity - filled)
+            price = case.price
+            if (
+                left * case.sign <= 0
+                or price is None
+                or case.market.instrument.is_dust(left, price)
+            ):
+                return _rejected(case, (_too_little(case, left),), verdict.shadowed)
+            return replace(verdict, quantity=left, seal=_SEAL)
+        case Referral() | Revision():
+            return _rejected(case, verdict.objections, verdict.shadowed)
+        case Rejection():
+            return verdict
+
+
+def _too_little(case: Case, left: Quantity) -> Objection:
+    least = plain(case.market.instrument.min_quantity)
+    return Objection(rule="minimum_order", observed=plain(left), limit=least, unit="base")
 
 
 def _told(
     state: RiskState, account: AccountState, market: Market, limits: RiskLimits, now: datetime
 ) -> RiskState:
-    state = marked(state, account.equity, now, limits)
+    state = marked(state, account.equity, now, limits, whole=account.whole)
     if market.mean_atr is None and market.move is None:
         return state
     seen = MarketSeen(

@@ -6,8 +6,8 @@ entries: orders that reduce a position are not asked about it.
 
     ACTIVE     entries are judged by the other rules
     REDUCING   no entries for a time: loss of day, week or month, a losing streak, equity unknown
-    HALTED     no entries until `Resume`: drawdown, too long a losing streak, a person's `Halt` or
-               `Flatten`
+    HALTED     no entries until `Resume`: drawdown, of the trading book or of the whole account, too
+               long a losing streak, a person's `Halt` or `Flatten`
 
 `Flatten`, and a drawdown where the limits say so, throw the kill switch too: `risk.latch`.
 
@@ -37,6 +37,7 @@ from risk.events import OrderPlaced as OrderPlaced
 from risk.events import Rebalanced as Rebalanced
 from risk.events import Resume as Resume
 from risk.events import RiskEvent as RiskEvent
+from risk.events import Withdrawn as Withdrawn
 from risk.latch import Latch, looked_at, thrown
 from risk.limits import RiskLimits
 
@@ -50,6 +51,7 @@ WEEKLY_LOSS = "weekly_loss_limit"
 MONTHLY_LOSS = "monthly_loss_limit"
 DAY_DRAWDOWN = "day_drawdown_limit"
 DRAWDOWN = "drawdown_limit"
+ACCOUNT_DRAWDOWN = "account_drawdown_limit"
 LOSS_STREAK = "loss_streak"
 EQUITY_UNKNOWN = "equity_unknown"
 
@@ -96,6 +98,7 @@ class RiskState:
     halted_until: datetime | None  # no entry in any symbol before this
     halted_for: str  # what `halted_until` is for; empty if that is None
     latch: Latch | None  # the kill switch; None: it is off
+    account_peak: Notional | None = None  # of equity with what is kept beside it; None: not known
 
 
 def initial_state(equity: Notional, at: datetime) -> RiskState:
@@ -144,7 +147,9 @@ def next_state(state: RiskState, event: RiskEvent, limits: RiskLimits) -> RiskSt
     """
     match event:
         case Marked():
-            return marked(state, event.equity, event.at, limits)
+            return marked(state, event.equity, event.at, limits, whole=event.whole)
+        case Withdrawn():
+            return _after_withdrawal(state, event)
         case ClosedTrade():
             return _after_trade(state, event, limits)
         case OrderPlaced():
@@ -174,12 +179,52 @@ def next_state(state: RiskState, event: RiskEvent, limits: RiskLimits) -> RiskSt
 
 
 def marked(
-    state: RiskState, equity: Notional | None, at: datetime, limits: RiskLimits
+    state: RiskState,
+    equity: Notional | None,
+    at: datetime,
+    limits: RiskLimits,
+    *,
+    whole: Notional | None = None,
 ) -> RiskState:
     """`next_state` after `Marked`."""
+    if whole is not None and whole.is_finite() and _is_a_top(state.account_peak):
+        state = _marked_whole(state, whole, limits)
+    elif whole is not None:
+        equity = None  # nobody can tell how far the whole account has fallen
     if equity is None or not equity.is_finite():
         return _settled(replace(state, equity_known=False), at) if state.equity_known else state
     return _settled(_tripped(_anchored(state, equity, at, limits), equity, at, limits), at)
+
+
+def _marked_whole(state: RiskState, whole: Notional, limits: RiskLimits) -> RiskState:
+    """What is kept beside the trading book counts for a drawdown of its own, which closes nothing:
+    entries stop, and no holding is sold."""
+    peak = _higher(state.account_peak, whole)
+    if peak is not state.account_peak:
+        state = replace(state, account_peak=peak)
+    fallen = _has_fallen(peak, whole, limits.max_account_drawdown)
+    return _halted(state, ACCOUNT_DRAWDOWN) if fallen else state
+
+
+def _after_withdrawal(state: RiskState, event: Withdrawn) -> RiskState:
+    """Losses are measured on what is left: every start and top is lower by as much."""
+    amount = event.amount
+
+    def lower(anchor: Anchor) -> Anchor:
+        return replace(anchor, equity=Notional(anchor.equity - amount))
+
+    return replace(
+        state,
+        day=lower(state.day),
+        week=lower(state.week),
+        month=lower(state.month),
+        peak_equity=_less(state.peak_equity, amount),
+        day_peak=_less(state.day_peak, amount),
+    )
+
+
+def _less(top: Notional | None, amount: Notional) -> Notional | None:
+    return Notional(top - amount) if top is not None else None
 
 
 def _anchored(state: RiskState, equity: Notional, at: datetime, limits: RiskLimits) -> RiskState:
@@ -208,6 +253,11 @@ def _on_a_new_day(state: RiskState, equity: Notional, today: date) -> RiskState:
     if (first := today.replace(day=1)) > state.month.date:
         state = replace(state, month=Anchor(date=first, equity=equity))
     return state
+
+
+def _is_a_top(peak: Notional | None) -> bool:
+    """Whether a peak is an amount, or has yet to be seen."""
+    return peak is None or (peak.is_finite() and peak > 0)
 
 
 def _higher(top: Notional | None, equity: Notional) -> Notional | None:
@@ -311,6 +361,7 @@ def _after_resume(state: RiskState, event: Resume, limits: RiskLimits) -> RiskSt
         trading=TradingState.ACTIVE,
         latch=None,
         peak_equity=None if DRAWDOWN in reasons else state.peak_equity,
+        account_peak=None if ACCOUNT_DRAWDOWN in reasons else state.account_peak,
         day_peak=None if DAY_DRAWDOWN in reasons else state.day_peak,
         loss_streak=0 if fatal_streak else state.loss_streak,
     )

@@ -14,6 +14,15 @@ class Marked:
 
     equity: Notional | None
     at: datetime
+    whole: Notional | None = None  # equity with what is kept beside it; None: nothing, or unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """So much of the trading book's equity went into a hodl bag: no loss, though it is gone."""
+
+    amount: Notional  # above zero
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +118,7 @@ class Resume:
 RiskEvent = (
     Marked
     | ClosedTrade
+    | Withdrawn
     | OrderPlaced
     | MarketSeen
     | Rebalanced

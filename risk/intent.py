@@ -33,7 +33,7 @@ class Purpose(StrEnum):
     ENTRY = "entry"
     EXIT = "exit"
     PROTECTION = "protection"  # a stop, where the venue does not hold the one that should stand
-    TAKE_PROFIT = "take_profit"  # the price has come to the entry's target
+    TAKE_PROFIT = "take_profit"  # at the entry's target: waits for it, with a trigger
     MAX_AGE = "max_age"  # the position has been open for too long
     FALSIFIED = "falsified"  # the price has shown the entry's thesis to be wrong
     FLATTEN = "flatten"  # an operator's or a breaker's
@@ -68,11 +68,14 @@ class OrderIntent:
     trigger: Price | None = None  # makes it a stop order: at market once the price is there
     limit: Price | None = None  # makes it a limit order
     reduce_only: bool = False
+    post_only: bool = False  # rests at its limit, or does not work at all: it never takes
     alpha: float = 1.0  # strength of the signal in [0, 1]; the size of an entry is scaled by it
     attempt: int = 0  # 1 for what was asked again after a revision
     replaces: str | None = None  # id of the stop order whose place this one, a stop too, takes
     thesis: str = ""  # why an entry should win
     falsified_at: Price | None = None  # where the market shows that it is wrong, before the stop
+    atr: float | None = None  # average true range when it was decided, quote currency a unit
+    completes: str | None = None  # id of the post-only order whose rest it takes at market
 
     def __post_init__(self) -> None:
         require_utc(self.decided_at)
@@ -81,6 +84,8 @@ class OrderIntent:
             raise ValueError(f"{self.intent_id}: nothing is falsified at {price}")
         if self.replaces is not None and self.purpose is not Purpose.PROTECTION:
             raise ValueError(f"{self.intent_id}: only a stop takes the place of a stop")
+        if self.post_only and (self.limit is None or self.trigger is not None):
+            raise ValueError(f"{self.intent_id}: only a limit order can be post-only")
 
     @property
     def reduces(self) -> bool:
@@ -122,6 +127,11 @@ def intent_id(strategy_id: str, symbol: Symbol, decided_at: datetime, purpose: P
     """The same decision always has the same id: a UUID (version 5), fit for any venue."""
     parts = (strategy_id, symbol, decided_at.isoformat(), purpose, "0")
     return str(uuid.uuid5(_NAMESPACE, "|".join(parts)))
+
+
+def completion_id(first: str) -> str:
+    """The id of the one order that takes the rest of the order `first`."""
+    return str(uuid.uuid5(_NAMESPACE, f"{first}|rest"))
 
 
 def attempt_id(first: str, attempt: int) -> str:

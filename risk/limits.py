@@ -277,6 +277,9 @@ class RiskLimits(_Table):
     one is off."""
     max_drawdown: Share
     """Fall from peak equity at which entries stop until a person resumes (S0-25)."""
+    max_account_drawdown: Share
+    """Fall from the peak of equity with what is kept beside it at which entries stop until a person
+    resumes; no holding is sold (REQUIREMENTS section 6, "Thirds against trading rules")."""
     derisk_drawdown: Share
     """Fall from peak equity from which on sizes are multiplied by `derisk_size`."""
     derisk_size: Share

@@ -12,7 +12,7 @@ class MarkWatch:
     """`next_state` for the marks of every bar, at the price of three comparisons for most.
 
     From a state follows between which equities, and on which day, a mark changes nothing; it is
-    worked out once.
+    worked out once. Where something is kept beside the trading book, each is worked out.
     """
 
     def __init__(self, limits: RiskLimits) -> None:
@@ -21,18 +21,26 @@ class MarkWatch:
         self._day = date.min
         self._floor = self._ceiling = Decimal(0)  # above the one, up to the other
 
-    def after(self, state: RiskState, equity: Notional | None, at: datetime) -> RiskState:
+    def after(
+        self,
+        state: RiskState,
+        equity: Notional | None,
+        at: datetime,
+        *,
+        whole: Notional | None = None,
+    ) -> RiskState:
         """The state after the book was valued; the same object where nothing changes."""
         if state is not self._state:
             self._learn(state)
         if (
-            equity is not None
+            whole is None
+            and equity is not None
             and equity.is_finite()
             and self._floor < equity <= self._ceiling
             and at.date() == self._day
         ):
             return state
-        return marked(state, equity, at, self._limits)
+        return marked(state, equity, at, self._limits, whole=whole)
 
     def _learn(self, state: RiskState) -> None:
         self._state, self._day = state, state.day.date

@@ -342,6 +342,14 @@ _OTHERS: tuple[tuple[str, Kind, str, str, str, str], ...] = (
         "S0-19",
     ),
     (
+        "account_drawdown",
+        Kind.BREAKER,
+        "A fall of the whole account, holdings and bags included, stops entries and sells nothing.",
+        "max_account_drawdown",
+        "",
+        "S0-36",
+    ),
+    (
         "closing",
         Kind.BREAKER,
         "The weekly limit cuts positions; a drawdown limit throws the kill switch.",

@@ -122,14 +122,24 @@ async def until(condition):
             await asyncio.sleep(0.001)  # noqa: TID251 - for the socket's sake
 
 
+class AheadClock(SystemClock):
+    """The machine's clock, put forward."""
+
+    ahead = timedelta(0)
+
+    def now(self):
+        return super().now() + self.ahead
+
+
 class BinanceArena:
     """Binance through ccxt before a venue on loopback; others trade each bar's four prices."""
 
     def __init__(self):
         self._stack = AsyncExitStack()
+        self._clock = AheadClock()
 
     async def __aenter__(self):
-        self._site = await self._stack.enter_async_context(a_site())
+        self._site = await self._stack.enter_async_context(a_site(clock=self._clock))
         self.venue = self._site.venue
         return self
 
@@ -139,6 +149,15 @@ class BinanceArena:
     async def levy(self, amount):
         """Have so much funding paid."""
         self._site.account.fund(BTC, amount)
+
+    async def later(self, span):
+        """Let time pass, at the exchange and here."""
+        self._clock.ahead += span
+        self._site.account.pass_time()
+
+    async def deposit(self, amount):
+        """Have money come from elsewhere."""
+        self._site.account.deposit(amount)
 
     async def move(self, prices, *, volume="1000"):
         """A tenth of the volume reaches our orders, as in the other arenas."""

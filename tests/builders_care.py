@@ -20,12 +20,12 @@ LATE = ProtectionSettings(patience=timedelta(hours=1), deadline=timedelta(hours=
 class House:
     """A book and its venue, bar by bar."""
 
-    def __init__(self, clock, venue, limits, protection=LATE, leverage="1"):
+    def __init__(self, clock, venue, limits, protection=LATE, leverage="1", targets_in=()):
         self.clock, self.venue, self.journal = clock, venue, KeptFacts()
         self.book = Book(
             engine=an_engine(venue, clock, self.journal, leverage=leverage),
             protection=Protection(instruments(leverage), protection),
-            care=PositionCare(instruments(leverage), protection),
+            care=PositionCare(instruments(leverage), protection, targets_in=targets_in),
             limits=limits,
             state=initial_state(Notional(Decimal(100_000)), clock.now()),
             journal=self.journal,
@@ -53,17 +53,25 @@ class House:
         return [order for order in orders if order.strategy_id == strategy_id]
 
 
-async def an_empty_house(*, protection=LATE, leverage="1", participation=None, **limits):
+async def an_empty_house(
+    *,
+    protection=LATE,
+    leverage="1",
+    participation=None,
+    targets_in=(),
+    behind=lambda venue: venue,
+    **limits,
+):
     """A house that holds nothing, and where little stops a trade."""
     clock = a_clock()
     wide = {"max_daily_loss": "1", "max_monthly_loss": "1"} | limits
     venue = await a_paper_venue(clock, leverage=leverage, participation=participation)
-    return House(clock, venue, limits_with(**wide), protection, leverage)
+    return House(clock, behind(venue), limits_with(**wide), protection, leverage, targets_in)
 
 
-async def a_house(entry=None, *, protection=LATE, **limits):
+async def a_house(entry=None, *, protection=LATE, targets_in=(), **limits):
     """A house with `entry` filled at 100; without one it buys 900 with its stop at 1."""
-    house = await an_empty_house(protection=protection, **limits)
+    house = await an_empty_house(protection=protection, targets_in=targets_in, **limits)
     house.book.engine.accept(entry or an_entry("A", "900", stop="1"))
     await house.book.engine.work()
     await house.bar("100 100 100 100", 0)

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,17 +17,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
+from data.account import ClosedTrade
+from data.bar import Bar
+from data.clock import PacedClock
+from data.feed import MarketEvent
 from data.postgres.embedded import database
 from data.postgres.pool import connect
 from execution.charge import Charge
 from execution.difference import Reconciliation
 from execution.fill import Fill
+from execution.holdings import SetAside
 from execution.ledger import Ledger
 from execution.order import Submitted, Submitting
 from execution.venue import OrderChanged, VenueOrder
 from execution.venue_books import VenueBooks
 from execution.venue_state import Placed, VenueState
 from risk.breaker import RiskState
+from risk.intent import Purpose
 from sextant.cycle import Decision
 from sextant.daemon import Daemon
 from sextant.facts import (
@@ -189,6 +198,43 @@ def a_config(
     return path
 
 
+class HeldClock(PacedClock):
+    """Runs no further than `limit`, so that a slow machine does not fall behind the market."""
+
+    limit: datetime | None = None
+
+    def now(self) -> datetime:
+        now = super().now()
+        return now if self.limit is None else min(now, self.limit)
+
+
+class InStep:
+    """A feed that holds the clock of `house` until the next bar, and lets go of it with the last.
+
+    A little later than the bar: who sleeps until then reckons from a moment after it has looked.
+    """
+
+    _AHEAD = timedelta(seconds=61)
+
+    def __init__(self, house: House, *first: MarketEvent) -> None:
+        self._house = house
+        self._first = first
+
+    async def events(self) -> AsyncIterator[MarketEvent]:
+        clock = self._house.clock
+        assert isinstance(clock, HeldClock)
+        clock.limit = clock.now() + self._AHEAD
+        try:
+            for event in self._first:
+                yield event
+            async for event in self._house.feed.events():
+                if isinstance(event, Bar):
+                    clock.limit = event.closed_at + self._AHEAD
+                yield event
+        finally:
+            clock.limit = None
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a daemon's process ended."""
@@ -263,7 +309,7 @@ class Rehearsal:
 
 def _ended(process: subprocess.Popen[str]) -> Ended:
     try:
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         process.kill()
         said, _ = process.communicate()
@@ -290,6 +336,21 @@ def servers(folder: Path) -> list[str]:
     return found
 
 
+@contextmanager
+def small_disk(folder: Path, size: str, *options: str) -> Iterator[Path]:
+    """A disk of this size, mounted below `folder`; only root can make one."""
+    disk = folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={size},mode=711", *options])]
+    made = subprocess.run([*mount, "tmpfs", disk], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        pytest.skip(f"cannot mount a small disk: {made.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 @dataclass(frozen=True)
 class Left:
     """Everything that daemons left in their database."""
@@ -313,16 +374,31 @@ class Left:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger that the fills and charges in our journal make."""
-        account = self.settings.account
-        ledger = Ledger(account.currency, account.balances, self.settings.instruments)
+        ledger = a_ledger(self.settings)
         for fact in self.facts:
             if isinstance(fact, BarSeen):
                 ledger.mark(fact.bar.symbol, fact.bar.close, fact.bar.closed_at)
             elif isinstance(fact, Fill):
-                ledger.book(fact)
+                self.book(ledger, fact)
             elif isinstance(fact, Charge):
                 ledger.charge(fact)
+            elif isinstance(fact, SetAside):
+                ledger.set_aside(fact)
         return ledger
+
+    @cached_property
+    def exchanges(self) -> dict[str, Purpose]:
+        """Why, of the orders that move what is kept beside the trading book."""
+        orders = (fact.order for fact in self.of(Submitting))
+        return {o.client_order_id: o.purpose for o in orders if o.purpose.exchanges}
+
+    def book(self, ledger: Ledger, fill: Fill) -> ClosedTrade | None:
+        """Book a fill where it belongs; the trade that it ended."""
+        purpose = self.exchanges.get(fill.client_order_id)
+        if purpose is None:
+            return ledger.book(fill)
+        ledger.exchange(fill, for_bag=purpose is Purpose.HODL)
+        return None
 
     @cached_property
     def books(self) -> VenueState:
@@ -330,11 +406,21 @@ class Left:
         books = VenueBooks(self.settings.account.balances)
         state = VenueState("paper", latency=timedelta(0), books=books)
         for fact in self.venue_facts:
+            if isinstance(fact, Placed) and fact.order.purpose.exchanges:
+                books.exchange(fact.order.client_order_id)
             if isinstance(fact, Charge):
                 books.charge(fact)
             else:
                 state.apply(fact)
         return state
+
+
+def a_ledger(settings: Settings) -> Ledger:
+    """The books as they were opened."""
+    account = settings.account
+    return Ledger(
+        account.currency, account.balances, settings.instruments, portfolio=settings.portfolio
+    )
 
 
 def _decoded(of: Codec, records: Sequence[Record]) -> list[object]:
@@ -423,8 +509,12 @@ def balances_agree(left: Left) -> Iterator[str]:
 
 
 def cash_positions_and_fees_add_up(left: Left) -> Iterator[str]:
-    """cash + cost of positions == opening balance + realised - fees - charges, by currency."""
-    ledger, opening = left.ledger, left.settings.account.balances
+    """cash + cost of positions == opening balance + realised - fees - charges, by currency; of the
+    opening balance without what is kept, and less what went into bags."""
+    ledger, account = left.ledger, left.settings.account
+    kept = left.settings.portfolio
+    opening = {a: amount - kept.get(a, Decimal(0)) for a, amount in account.balances.items()}
+    opening[account.currency] -= ledger.holdings.spent
     cost: defaultdict[str, Decimal] = defaultdict(Decimal)
     for symbol in left.settings.instruments:
         cost[symbol.quote] += ledger.cost(symbol)
@@ -439,19 +529,30 @@ def cash_positions_and_fees_add_up(left: Left) -> Iterator[str]:
 def every_position_has_its_stop(left: Left) -> Iterator[str]:
     """Working stops at the venue for exactly the size of each position that is not dust.
 
-    Where an exit at market works too, the two together cover at least the position.
+    Where an exit at market works too, the two together cover at least the position; so does a stop
+    where the last fill was a target's: it is made to fit as soon as that is known.
     """
     for symbol, instrument in left.settings.instruments.items():
         held, mark = left.ledger.held(symbol), left.ledger.last_mark(symbol)
         if not held or mark is None or instrument.is_dust(held, mark.price):
             continue
-        reducing = [
-            w.view for w in left.books.resting.get(symbol, {}).values() if w.view.reduce_only
-        ]
+        working = [w for w in left.books.resting.get(symbol, {}).values() if w.view.reduce_only]
+        last = next((f for f in reversed(left.books.fills) if f.symbol == symbol), None)
+        taking = last is not None and left.books.orders[last.client_order_id].takes_profit
+        reducing = [w.view for w in working if not w.takes_profit]
         stops = _remaining(order for order in reducing if order.trigger is not None)
         exits = _remaining(order for order in reducing if order.trigger is None)
-        if stops != abs(held) and not (exits and stops + exits >= abs(held)):
+        covers = stops + exits >= abs(held)
+        if stops != abs(held) and not ((exits or taking) and covers):
             yield f"{symbol}: {held} held, stops for {stops}, exits for {exits}"
+
+
+def no_target_outlives_its_position(left: Left) -> Iterator[str]:
+    """Nothing waits at the venue to take a gain that nobody has."""
+    for symbol, resting in left.books.resting.items():
+        waiting = [w.view for w in resting.values() if w.takes_profit]
+        if _remaining(waiting) > abs(left.ledger.held(symbol)):
+            yield f"{symbol}: {waiting}"
 
 
 def _remaining(orders: Iterable[VenueOrder]) -> Decimal:
@@ -512,13 +613,12 @@ def every_bar_is_decided_on_or_accounted_for(left: Left) -> Iterator[str]:
 
 def the_losing_streak_is_that_of_the_trades(left: Left) -> Iterator[str]:
     """Every risk state counts the losses that the fills before it make: none is forgotten."""
-    account = left.settings.account
-    ledger = Ledger(account.currency, account.balances, left.settings.instruments)
+    ledger = a_ledger(left.settings)
     streak = 0
     for fact in left.facts:
         if isinstance(fact, BarSeen):
             ledger.mark(fact.bar.symbol, fact.bar.close, fact.bar.closed_at)
-        elif isinstance(fact, Fill) and (trade := ledger.book(fact)) is not None:
+        elif isinstance(fact, Fill) and (trade := left.book(ledger, fact)) is not None:
             streak = 0 if trade.pnl is not None and trade.pnl > 0 else streak + 1
         elif isinstance(fact, RiskState) and fact.loss_streak != streak:
             yield f"{fact.loss_streak}, not {streak}"
@@ -551,6 +651,7 @@ CHECKS = (
     balances_agree,
     cash_positions_and_fees_add_up,
     every_position_has_its_stop,
+    no_target_outlives_its_position,
     no_bar_is_used_twice,
     no_order_ends_for_want_of_a_price,
     every_bar_is_seen_once,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from data.instrument import Side
 from data.order_book import Level, OrderBook
 from data.trade import Trade
+from execution.live_matching import BookTerms
 from execution.paper_terms import PaperTerms
 from execution.queue_position import QueueTerms
 from tests.builders_venue import BTC, NOON
@@ -39,14 +40,14 @@ def a_print(side, price, quantity, *, at=0, trade_id=0):
     )
 
 
-def queue_terms(*, arrival=0, cancel=0, cancelled_ahead="1", settling=0):
+def queue_terms(*, cancelled_ahead="1", settling=0):
     """Times in milliseconds."""
-    return QueueTerms(
-        arrival=arrival * MILLISECOND,
-        cancel=cancel * MILLISECOND,
-        cancelled_ahead=Decimal(cancelled_ahead),
-        settling=settling * MILLISECOND,
-    )
+    return QueueTerms(cancelled_ahead=Decimal(cancelled_ahead), settling=settling * MILLISECOND)
+
+
+def book_terms(*, max_age=60_000, **queue):
+    """Times in milliseconds."""
+    return BookTerms(queue=queue_terms(**queue), max_age=max_age * MILLISECOND)
 
 
 def paper_terms(*, latency=100):

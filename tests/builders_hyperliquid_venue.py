@@ -15,7 +15,7 @@ from execution.venues.ccxt_venue import CcxtVenue, CcxtVenueSettings
 from execution.venues.hyperliquid_exchange import HyperliquidExchange
 from execution.venues.hyperliquid_limits import IP_CAPACITY, IP_PER_SECOND, HyperliquidLimits
 from execution.venues.hyperliquid_line import HyperliquidLine, Keys
-from execution.venues.hyperliquid_wire import Terms
+from execution.venues.hyperliquid_wire import Terms, milliseconds
 from risk.approval import _SEAL
 from tests.builders_venue import BTC as TETHERED
 from tests.builders_venue import NOON, approved
@@ -136,6 +136,14 @@ class HyperliquidArena:
         """Have so much funding paid; a coin has one payment at a time."""
         self._site.server.account.fund("BTC", amount)
         await asyncio.sleep(0.002)  # noqa: TID251 - the venue's times are milliseconds
+
+    async def later(self, span):
+        """Let time pass at the exchange."""
+        await self._site.server.pass_time(milliseconds(SystemClock().now() + span))
+
+    async def deposit(self, amount):
+        """Have money come from elsewhere."""
+        await self._site.server.deposit(str(amount))
 
     async def move(self, prices, *, volume="1000"):
         """A tenth of the volume reaches our orders, as in the other arenas."""

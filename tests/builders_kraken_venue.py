@@ -120,6 +120,17 @@ class KrakenArena:
         fill = next(iter(exchange.trades.values())).fill
         exchange.wallet._enter("rollover", fill.fill_id, "USDT", Decimal(0), amount, exchange.now)
 
+    async def later(self, span):
+        """Let time pass at the exchange."""
+        exchange = self._site.control.exchange
+        exchange.pass_time(exchange.now + span)
+
+    async def deposit(self, amount):
+        """Have money come from elsewhere."""
+        exchange = self._site.control.exchange
+        exchange.wallet._enter("deposit", "elsewhere", "USDT", amount, Decimal(0), exchange.now)
+        exchange._tell_balances()
+
     async def move(self, prices, *, volume="1000"):
         """A tenth of the volume reaches our orders, as in the other arenas."""
         quantity = str(Decimal(volume) / 10)

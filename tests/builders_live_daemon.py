@@ -21,7 +21,7 @@ from data.feeds.kraken import trade_of_frame
 from data.instrument import Symbol
 from data.trade import Trade
 from data.trade_bars import TradeBars
-from sextant import market as market_module
+from sextant import markets
 from sextant.daemon import Daemon
 from sextant.house import House, open_house
 from sextant.settings import load_settings
@@ -38,6 +38,7 @@ _SETTLE = timedelta(milliseconds=4)  # of real time a step, for what is on the w
 _BUSY_AT_MOST = 25  # such waits
 _LATE = timedelta(seconds=9)  # of market time after a minute's end by which its bar should be in
 _PATIENCE = 1_000  # settlings that the market waits for a bar which should be in
+_HUNG = timedelta(minutes=5)  # of real time: no daemon here takes so long on however busy a machine
 
 # As in the field, but for desks that trade by chance on every minute and limits that let them.
 LIVE = (
@@ -69,10 +70,10 @@ _RUNNING_CLOCK = """
     import sys
     from datetime import datetime
     from data.clock import PacedClock
-    from sextant import market
+    from sextant import markets
     clock = PacedClock(datetime.fromisoformat(sys.argv.pop(1)), speed=float(sys.argv.pop(1)))
     clock._began = float(sys.argv.pop(1))
-    market.SystemClock = lambda: clock
+    markets.SystemClock = lambda: clock
 """
 
 
@@ -200,7 +201,7 @@ class World:
             self.house = house
             self.plan(accidents or {})
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(_HUNG.total_seconds()):
                     await Daemon(house, max_bars=bars).run(view=False)
             finally:
                 self.house = None
@@ -249,7 +250,7 @@ async def a_world(
     """
     clock = ManualClock(START) if speed is None else PacedClock(START, speed=speed)
     if patch is not None:
-        patch.setattr(market_module, "SystemClock", lambda: clock)
+        patch.setattr(markets, "SystemClock", lambda: clock)
     async with a_server(clock) as server:
         deals = the_market(START - past * MINUTE, START + minutes * MINUTE)
         while deals and deals[0].at <= START:

@@ -6,6 +6,8 @@ A `conftest.py` or a test file takes the fixtures by importing them.
 import itertools
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -44,16 +46,23 @@ async def postgres_server():
     shutil.rmtree(folder)
 
 
-@pytest_asyncio.fixture
-async def postgres(postgres_server):
-    """The DSN of a database of the test's own, with the newest schema."""
+@asynccontextmanager
+async def a_database(server: str) -> AsyncIterator[str]:
+    """The DSN of a database more on `server`, with the newest schema."""
     name = f"test_{next(_numbers)}"
     # Not from a connection to the template itself, which must have none.
-    maintenance = await asyncpg.connect(postgres_server, database="template1")
+    maintenance = await asyncpg.connect(server, database="template1")
     await maintenance.execute(f"CREATE DATABASE {name} TEMPLATE postgres")
-    yield postgres_server.replace("@/postgres?", f"@/{name}?")
+    yield server.replace("@/postgres?", f"@/{name}?")
     await maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await maintenance.close()
+
+
+@pytest_asyncio.fixture
+async def postgres(postgres_server):
+    """The DSN of a database of the test's own."""
+    async with a_database(postgres_server) as dsn:
+        yield dsn
 
 
 @pytest_asyncio.fixture

@@ -61,6 +61,7 @@ async def rehearsal_exchange(
     tape=(),
     tick: timedelta = timedelta(milliseconds=50),
     record: AccountRecord | None = None,
+    speed: float = 1.0,
 ):
     """An exchange on a free port of loopback; rate limits are out of the way unless asked for."""
     terms = Terms(
@@ -70,6 +71,7 @@ async def rehearsal_exchange(
         faults=faults,
         seed=seed,
         tick=tick,
+        speed=speed,
     )
     server = RehearsalServer(
         terms, prices=prices, clock=clock or SystemClock(), tape=iter(tape), record=record
@@ -97,6 +99,6 @@ async def a_client(venue: Rehearsal | Control, **changes):
 
 async def until(condition):
     """Return once `condition` holds: what comes over a socket takes its time."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110 - a socket tells nobody
             await asyncio.sleep(0.001)  # noqa: TID251 - for the socket's sake

@@ -100,6 +100,7 @@ SECTION: dict[str, Any] = {
     "max_daily_loss": "0.05",
     "max_weekly_loss": "0.1",
     "max_drawdown": "0.2",
+    "max_account_drawdown": "0.4",
     "derisk_drawdown": "0.1",
     "derisk_size": "0.5",
     "cool_down_after_order": "PT5M",

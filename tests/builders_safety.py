@@ -11,19 +11,33 @@ from collections.abc import Iterator
 from types import CodeType
 
 KEEPERS = (
+    "agents.allocation",
     "agents.council.consensus",
+    "agents.hodl",
     "agents.interview",
     "agents.llm.budget",
     "agents.panel",
+    "agents.rebalancing",
     "data.market_watch",
     "data.quality",
     "data.snapshot",
+    "execution.attribution",
     "execution.care",
+    "execution.dead_man",
+    "execution.depth",
+    "execution.dust",
     "execution.engine",
+    "execution.fee_schedule",
+    "execution.holdings",
     "execution.kill_switch",
     "execution.ledger",
+    "execution.live_matching",
+    "execution.paper_charges",
+    "execution.paper_margin",
+    "execution.passive",
     "execution.protection",
     "execution.reconcile",
+    "execution.targets",
     "execution.tightening",
     "execution.venues.paper",
     "risk.allocation_rules",
@@ -31,6 +45,7 @@ KEEPERS = (
     "risk.breaker",
     "risk.breaker_orders",
     "risk.case",
+    "risk.completion",
     "risk.form_rules",
     "risk.latch",
     "risk.loss_rules",
@@ -42,6 +57,7 @@ KEEPERS = (
     "risk.sizing",
     "risk.stop_rules",
     "sextant.alerts",
+    "sextant.allocator",
     "sextant.book",
     "sextant.desk",
     "sextant.operator",
@@ -49,12 +65,29 @@ KEEPERS = (
     "sextant.referrals",
     "sextant.session",
     "sextant.sight",
+    "sextant.vigil",
 )
 ONLY_LIVE = {
     "data.market_watch.MarketWatch.book": "a made-up market has no order books",
     "data.market_watch.MarketWatch.book_broken": "a made-up market has no order books",
     "data.market_watch.MarketWatch.clock_skew": "a made-up market is its own clock",
     "data.market_watch.MarketWatch.missing_trades": "a made-up market has no trades",
+    **dict.fromkeys(
+        (
+            "execution.depth.Depth.give_way",
+            "execution.depth.Depth.offered",
+            "execution.depth.Depth.take",
+            "execution.depth.Depth.tell",
+            "execution.depth.walk",
+            "execution.live_matching.LiveMatching.hear",
+            "execution.live_matching.LiveMatching.next_due",
+            "execution.live_matching.LiveMatching.observe",
+            "execution.live_matching.LiveMatching.pass_time",
+            "execution.live_matching.LiveMatching.show",
+            "execution.venues.paper.PaperVenue.hear",
+        ),
+        "closed bars fill on a made-up market",
+    ),
 }
 """What only a live feed calls: test_live_daemon.py."""
 ONLY_FLATTENED = dict.fromkeys(
@@ -80,6 +113,37 @@ ONLY_FLATTENED = dict.fromkeys(
     "nobody throws the kill switch here: test_kill_switch_daemon.py",
 )
 """What only a person's flatten and resume call."""
+
+
+ONLY_OUTLIVED = dict.fromkeys(
+    (
+        "execution.dead_man.DeadMan.before",
+        "execution.dead_man.DeadMan.end",
+        "execution.dead_man.DeadMan.heard",
+        "execution.dead_man.DeadMan.run",
+        "execution.dead_man.chosen",
+        "execution.dead_man.is_resting_entry",
+        "execution.dead_man.unguarded",
+        "execution.engine.Engine.send_cancels",
+        "execution.engine.Engine.waiting",
+    ),
+    "a paper venue ends with its daemon: test_dead_man_daemon.py",
+)
+"""What only a venue calls for that would outlive us."""
+
+
+ONLY_RELISTED = dict.fromkeys(
+    (
+        "execution.engine.Engine.relist",
+        "execution.ledger.Ledger.relist",
+        "sextant.book.Book.instruments",
+        "sextant.book.Book.relist",
+        "sextant.desk.Desk.relist",
+        "sextant.session.Session.relist",
+    ),
+    "a paper venue's terms are ours: test_terms_change_daemon.py",
+)
+"""What only a venue calls for whose terms change."""
 
 
 @contextlib.contextmanager

@@ -84,6 +84,8 @@ def approved(
     stop=None,
     reduce_only=False,
     replaces=None,
+    purpose=None,
+    post_only=False,
 ):
     """What `judge` would hand out for an order of that name; `quantity` is signed."""
     signed = Decimal(quantity)
@@ -91,7 +93,7 @@ def approved(
         intent_id=an_id(name),
         strategy_id="test",
         symbol=symbol,
-        purpose=_purpose(reduce_only, replaces),
+        purpose=purpose or _purpose(reduce_only, replaces),
         direction=Direction.LONG if signed > 0 else Direction.SHORT,
         decided_at=NOON,
         confidence=0.7,
@@ -101,6 +103,7 @@ def approved(
         limit=price(limit),
         reduce_only=reduce_only,
         replaces=an_id(replaces) if replaces is not None else None,
+        post_only=post_only,
     )
     return ApprovedOrder(
         intent=intent,

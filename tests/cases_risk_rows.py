@@ -277,6 +277,17 @@ def equity_unknown():
     assert (state.trading, state.reason) == (TradingState.REDUCING, "equity_unknown")
 
 
+def account_drawdown():
+    limits, state = limits_with(), a_state()
+    for whole, halted in (("3000", False), ("1801", False), ("1800", True)):
+        state = next_state(
+            state, Marked(equity=Decimal(1000), whole=Decimal(whole), at=NOW), limits
+        )
+        assert (state.trading is TradingState.HALTED) is halted
+        assert state.latch is None  # nothing is closed, and no holding sold
+    assert state.reason == "account_drawdown_limit"
+
+
 def closing():
     limits = limits_with()
     for equity, left in (("895", "1"), ("790", "0"), ("960", None)):
@@ -320,6 +331,7 @@ OTHERS = {
     "losing": losing,
     "model_breaker": model_breaker,
     "equity_unknown": equity_unknown,
+    "account_drawdown": account_drawdown,
     "closing": closing,
     "alerts": near_a_limit,
     "shadow": shadow,

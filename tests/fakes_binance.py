@@ -219,6 +219,13 @@ class BinanceAccount:
         self.incomes.append(row)
         self.books.charge(charge_of_row(row, symbol))
 
+    def deposit(self, usdt: Decimal) -> None:
+        """Money comes from elsewhere."""
+        self.books._balances["USDT"] += usdt
+        row = {"a": "USDT", "wb": str(self.books.balances["USDT"]), "bc": str(usdt)}
+        update = {"m": "DEPOSIT", "B": [row], "P": []}
+        self._tell({"e": "ACCOUNT_UPDATE", "E": self.now_ms, "T": self.now_ms, "a": update})
+
     def pass_time(self) -> None:
         for market, at in tuple(self.countdowns.items()):
             if at <= self.now_ms:

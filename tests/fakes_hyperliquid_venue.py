@@ -25,7 +25,8 @@ AGENT_KEY = "11" * 32
 MASTER_KEY = "22" * 32
 DAY_MS = 86_400_000
 PAGE = 2_000
-CHANNELS = ("orderUpdates", "userFills")
+TRANSFERS = "userNonFundingLedgerUpdates"
+CHANNELS = ("orderUpdates", "userFills", TRANSFERS)
 STATUS = {Accident.REFUSE_503: 503, Accident.REFUSE_429: 429, Accident.FAIL_AFTER: 502}
 LOST = (Accident.DROP_REQUEST, Accident.DROP_ANSWER)
 ORDER_FIELDS = [["a", "b", "p", "s", "r", "t", "c"], ["a", "b", "p", "s", "r", "t"]]
@@ -173,10 +174,26 @@ class HyperliquidVenueServer(LoopbackServer):
             fills = sorted(self.account.fills, key=lambda row: -row["time"])[:PAGE]
             data = {"isSnapshot": True, "user": self.master, "fills": fills}
             await peer.send({"channel": "userFills", "data": data})
+        if wish["type"] == TRANSFERS:
+            data = {"isSnapshot": True, "user": self.master, "nonFundingLedgerUpdates": []}
+            await peer.send({"channel": TRANSFERS, "data": data})
         peer.topics.add(topic)
 
     def _sender(self, peer: Peer) -> Callable[[Any], None]:
         return lambda message: self._out.append((peer, message))
+
+    async def deposit(self, usdc: str) -> None:
+        """Money comes from elsewhere."""
+        self.account.books._balances["USDC"] += Decimal(usdc)
+        row = {
+            "time": self.account.now_ms,
+            "hash": "0x0",
+            "delta": {"type": "deposit", "usdc": usdc},
+        }
+        data = {"user": self.master, "nonFundingLedgerUpdates": [row]}
+        for peer in self.peers:
+            if f"{TRANSFERS}:{self.master}" in peer.topics:
+                await peer.send({"channel": TRANSFERS, "data": data})
 
     def _tell(self, channel: str, row: dict[str, Any]) -> None:
         fills = {"user": self.master, "fills": [row]}

@@ -107,6 +107,7 @@ class LiveFeed:
             interval that is open now.
         book_depth: Levels of the books that are told; None tells none.
         with_funding: Whether funding rates are told; the venue must have them.
+        with_trades: Whether trades are told, each once and before the bar that it is in.
         sink: Takes every trade once, repaired ones too; without one, or where it has no room,
             trades are only counted.
         corrections: Where bars go that late trades have changed after they were told.
@@ -125,6 +126,7 @@ class LiveFeed:
         patience: Patience,
         book_depth: int | None = None,
         with_funding: bool = False,
+        with_trades: bool = False,
         sink: TradeSink | None = None,
         corrections: BarCorrections | None = None,
         watcher: FeedWatcher | None = None,
@@ -140,6 +142,7 @@ class LiveFeed:
         self._patience = patience
         self._book_depth = book_depth
         self._with_funding = with_funding
+        self._with_trades = with_trades
         self._sink = sink
         self._corrections = corrections
         self._watcher = watcher
@@ -243,6 +246,7 @@ class LiveFeed:
             venue=self._venue,
             patience=self._patience,
             outbox=self._outbox,
+            tells_trades=self._with_trades,
             newest=self._newest.get(symbol),
             reach=self._settings.reach,
             disorder=self._settings.disorder,

@@ -55,6 +55,7 @@ class MarketLine:
         venue: VenueClock,
         patience: Patience,
         outbox: Outbox,
+        tells_trades: bool,
         newest: datetime | None,
         reach: timedelta,
         disorder: timedelta,
@@ -69,6 +70,7 @@ class MarketLine:
         self._venue = venue
         self._patience = patience
         self._outbox = outbox
+        self._tells_trades = tells_trades
         self._reach = reach
         self._disorder = disorder
         self._max_ahead = max_ahead
@@ -209,7 +211,7 @@ class MarketLine:
                 taken.append(trade)
                 self._known_until = max(self._known_until, trade.traded_at)
             self._last_id = trade.trade_id
-        self._deliver(taken)
+        await self._deliver(taken)
         if self._builder.late > self._late:
             self._late = self._builder.late
             self._has_spoilt.set()
@@ -232,9 +234,11 @@ class MarketLine:
         self._trades += 1
         return True
 
-    def _deliver(self, trades: Sequence[Trade]) -> None:
+    async def _deliver(self, trades: Sequence[Trade]) -> None:
         if self._sink is not None and trades and not self._sink.take(trades):
             self._undelivered += len(trades)
+        for trade in trades if self._tells_trades else ():
+            await self._outbox.tell(trade)
 
     def _lose(self, count: int, found_at: datetime) -> None:
         self._lost += count

@@ -9,13 +9,14 @@ from data.feed import FeedInterrupted, MarketEvent
 from data.funding import FundingRate
 from data.instrument import Symbol
 from data.order_book import OrderBook
+from data.trade import Trade
 
 _Passing: TypeAlias = OrderBook | FundingRate
 _Key: TypeAlias = tuple[type[_Passing], Symbol]
 
 
 class Outbox:
-    """Bars and interruptions wait for room; of books and funding rates the newest is kept.
+    """Bars, trades and interruptions wait for room; of books and funding rates the newest is kept.
 
     All are fetched in the order in which they came; a newer book takes its forerunner's place.
     """
@@ -23,9 +24,9 @@ class Outbox:
     def __init__(self, capacity: int) -> None:
         self.replaced = 0  # books and funding rates that nobody fetched in time
         self._capacity = capacity
-        self._waiting: deque[Bar | FeedInterrupted | _Key] = deque()
+        self._waiting: deque[Bar | Trade | FeedInterrupted | _Key] = deque()
         self._newest: dict[_Key, _Passing] = {}
-        self._lasting = 0  # bars and interruptions among those that wait
+        self._lasting = 0  # bars, trades and interruptions among those that wait
         self._failure: BaseException | None = None
         self._filled = asyncio.Event()
         self._freed = asyncio.Event()
@@ -34,7 +35,7 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def tell(self, event: Bar | FeedInterrupted) -> None:
+    async def tell(self, event: Bar | Trade | FeedInterrupted) -> None:
         """Queue `event`, once there is room."""
         while self._lasting >= self._capacity:
             self._freed.clear()

@@ -39,6 +39,17 @@ def placing_fault_unsaid(error: BaseException, text: str) -> Fault:
             return OutcomeUnknown(text)
 
 
+def asking_fault_unsaid(error: BaseException, text: str) -> Fault:
+    """What a failure means to what may be repeated, where the exchange has said nothing of note."""
+    match error:
+        case VenueUnavailable() | KeyRefused():
+            return error
+        case Refused() | ccxt.PermissionDenied():
+            return KeyRefused(text)
+        case _:
+            return VenueUnavailable(text)
+
+
 def was_never_sent(error: BaseException) -> bool:
     """Whether no connection came about at all, so that not one byte has left."""
     return any(

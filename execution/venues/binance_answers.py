@@ -10,8 +10,8 @@ from typing import Final
 import ccxt  # type: ignore[import-untyped]
 
 from data.faults import Fault, Refused
-from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
-from execution.venues.answers import KeyRefused, in_short, placing_fault_unsaid
+from execution.venue import OffGrid, OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venues.answers import KeyRefused, asking_fault_unsaid, in_short, placing_fault_unsaid
 
 _PATIENCE: Final = timedelta(seconds=60)  # where Binance does not say how much
 _SERVER_FAILED: Final = 500
@@ -48,6 +48,9 @@ _DECLINED: Final = (
     range(-20199, -20099),  # conditional orders
 )
 _DECLINED_TOO: Final = frozenset({-1013, -1014, -1016, -1020, -1023, -5021, -5022})
+_OFF_GRID: Final = frozenset(  # "Error Codes": precision, filters, tick, step, minimums
+    {-1013, -1111, -4001, -4002, -4003, -4004, -4005, -4013, -4014, -4023, -4024, -4164}
+)
 _UNKNOWN_ORDER: Final = frozenset({-2011, -2013, -20124})
 _DUPLICATE: Final = frozenset({-4116, -20132})
 _NOTHING_TO_CHANGE: Final = -4046
@@ -65,15 +68,9 @@ def placing_fault(error: BaseException, asked: str) -> Fault:
 def asking_fault(error: BaseException, asked: str) -> Fault:
     """What `error` means to a question, or to a cancellation, both of which may be repeated."""
     text = f"{asked}: {in_short(error)}"
-    match error:
-        case VenueUnavailable() | KeyRefused():
-            return error
-        case Refused() | ccxt.PermissionDenied():
-            return KeyRefused(text)
-        case Said(code=code) if code in _NO_RIGHT:
-            return KeyRefused(text)
-        case _:
-            return VenueUnavailable(text)
+    if isinstance(error, Said) and error.code in _NO_RIGHT:
+        return KeyRefused(text)
+    return asking_fault_unsaid(error, text)
 
 
 def patience(error: BaseException) -> timedelta | None:
@@ -114,7 +111,7 @@ def _placing_refusal(said: Said, text: str) -> Fault:
         return VenueUnavailable(text)
     if said.status >= _SERVER_FAILED or not _is_declined(said.code):
         return OutcomeUnknown(text)
-    return OrderRefused(text)
+    return (OffGrid if said.code in _OFF_GRID else OrderRefused)(text)
 
 
 def _is_declined(code: int) -> bool:

@@ -24,7 +24,6 @@ from execution.venue import (
     OrderChanged,
     OrderRefused,
     OutcomeUnknown,
-    VenueEvent,
     VenueUnavailable,
 )
 from execution.venues.answers import FAILURES, KeyRefused, reading
@@ -42,6 +41,7 @@ from execution.venues.binance_names import Names
 from execution.venues.binance_orders import BinanceOrders
 from execution.venues.binance_rows import (
     Json,
+    balances_told,
     charge_of_row,
     conditional_of_row,
     fill_of_row,
@@ -50,8 +50,16 @@ from execution.venues.binance_rows import (
     placed_by,
     windows,
 )
-from execution.venues.binance_wire import Form, Terms, Ticket, ticket_of, wire_form
+from execution.venues.binance_wire import (
+    SOONEST_EXPIRY,
+    Form,
+    Terms,
+    Ticket,
+    ticket_of,
+    wire_form,
+)
 from execution.venues.fee_tier import FeeTier
+from execution.venues.heard import Heard
 
 _PAGE: Final = 1_000  # trades, or payments of funding, the most in one answer
 _SLACK: Final = timedelta(seconds=2)  # between Binance's clock and ours
@@ -77,6 +85,8 @@ class BinanceExchange:
     """
 
     attaches_stops = False
+    soonest_expiry = SOONEST_EXPIRY
+    beats = False
 
     def __init__(
         self,
@@ -102,6 +112,9 @@ class BinanceExchange:
         return self._line.name
 
     # What the account is, and may
+
+    def holds_targets(self, symbol: Symbol) -> bool:
+        return True
 
     async def require_safe_key(self) -> None:
         """Raise unless Binance says that our key can trade futures, and cannot withdraw.
@@ -187,15 +200,15 @@ class BinanceExchange:
 
     # Orders
 
-    async def place(self, order: Order) -> None:
+    async def place(self, order: Order, *, expires_within: timedelta | None = None) -> None:
         client_order_id = order.client_order_id
         listing = (await self._line.listings()).get(order.symbol)
         if listing is None or order.symbol not in self._terms.leverage:
             raise OrderRefused(f"{self.name}: {client_order_id}: {order.symbol} is not traded here")
-        self._ticket(order, listing)  # refuse before a budget is spent
+        self._ticket(order, listing, expires_within)  # refuse before a budget is spent
         self._names.expect(order)
         await self._limits.place(reduces=order.reduce_only)
-        ticket, market = self._ticket(order, listing), str(listing["symbol"])
+        ticket, market = self._ticket(order, listing, expires_within), str(listing["symbol"])
         kind = "AlgoOrder" if ticket.type.is_conditional else "Order"
         try:
             row = await self._line.send(f"fapiPrivatePost{kind}", wire_form(ticket, market))
@@ -302,7 +315,7 @@ class BinanceExchange:
 
     # The stream
 
-    async def listen(self) -> AsyncGenerator[VenueEvent, None]:
+    async def listen(self) -> AsyncGenerator[Heard, None]:
         await self._line.listings()
         async with self._line.stream() as inbox:
             while True:
@@ -311,19 +324,23 @@ class BinanceExchange:
                 except Fault as fault:
                     raise asking_fault(fault, self.name) from fault
                 with reading(f"{self.name} user data"):
-                    events = self._orders.events(message)
-                for event in events:
-                    yield event
+                    heard = [*self._orders.events(message), *balances_told(message)]
+                for said in heard:
+                    yield said
+
+    async def hang_up(self) -> None:
+        self._line.hang_up()
 
     async def close(self) -> None:
         await self._line.close()
 
     # Below: how it is asked
 
-    def _ticket(self, order: Order, listing: Json) -> Ticket:
+    def _ticket(self, order: Order, listing: Json, expires_within: timedelta | None) -> Ticket:
         with reading(f"{self.name} exchangeInfo"):
             grid = instrument(order.symbol, dict(listing))
-        return ticket_of(order, grid, self._terms, now=self._clock.now())
+        now = self._clock.now()
+        return ticket_of(order, grid, self._terms, now=now, expires_within=expires_within)
 
     def _learn_placed(self, row: Any, order: Order, kind: str) -> None:
         """Take in the answer to an order; one that is none leaves open what became of it."""

@@ -180,6 +180,10 @@ class BinanceLine:
         finally:
             self._kept_alive_at = None
 
+    def hang_up(self) -> None:
+        """End the stream, if it is open."""
+        self._exchange.end_stream("given up by us")
+
     async def keep_alive(self) -> None:
         """Have an open stream live on, if half of its hour is over; one that is dead ends.
 

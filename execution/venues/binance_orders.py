@@ -77,7 +77,7 @@ class BinanceOrders:
         return self._names.name(market, order_id) or f"{market}-{order_id}"
 
     def events(self, message: Json) -> list[VenueEvent]:
-        """What a message tells of orders; balances and positions are asked for."""
+        """What a message tells of orders."""
         match message["e"]:
             case "ORDER_TRADE_UPDATE":
                 return self._executed(message["o"], at_milliseconds(message["T"]))

@@ -14,6 +14,7 @@ from execution.charge import Charge, ChargeKind
 from execution.fill import Fill, Liquidity
 from execution.order import OrderStatus
 from execution.venue import VenueOrder
+from execution.venues.heard import BalanceTold
 
 Json = Mapping[str, Any]
 
@@ -272,3 +273,26 @@ def _price(text: str) -> Price | None:
     """What is zero is none."""
     price = Decimal(text)
     return Price(price) if price else None
+
+
+_BY_TRADING: Final = frozenset({"ORDER", "FUNDING_FEE", "MARGIN_TYPE_CHANGE", "AUTO_EXCHANGE"})
+
+
+def balances_told(message: Json) -> Iterator[BalanceTold]:
+    """What an `ACCOUNT_UPDATE` says of the wallet; other messages say nothing of it.
+
+    Source: developers.binance.com, USD-M futures, "Event: Balance and Position Update".
+
+    Raises:
+        LookupError, ArithmeticError, ValueError: it cannot be read.
+    """
+    if message["e"] != "ACCOUNT_UPDATE":
+        return
+    update, at = message["a"], at_milliseconds(message["E"])
+    for row in update.get("B", ()):
+        yield BalanceTold(
+            asset=str(row["a"]),
+            left=Decimal(row["wb"]),
+            at=at,
+            by_trading=update["m"] in _BY_TRADING,
+        )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from data.instrument import Symbol
+from execution.dead_man import DeadManSettings
 from execution.venues.ccxt_venue import CcxtVenueSettings
 
 Span = Annotated[timedelta, Field(gt=timedelta(0))]
@@ -33,6 +34,8 @@ class BinanceVenueSettings(CcxtVenueSettings):
     """Binance takes no request that is older than this."""
     entries_rest: Annotated[timedelta, Field(gt=timedelta(minutes=10))] | None = None
     """A limit entry expires at Binance after so long; without it, it stays."""
+    dead_man: DeadManSettings
+    """What takes resting entries back if the daemon is no more."""
     request_timeout: Span = timedelta(seconds=10)
     """The longest wait for one answer, in real time."""
 

@@ -22,7 +22,7 @@ Form = dict[str, str]
 
 _CLIENT_ID: Final = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 _LONGEST_WINDOW: Final = timedelta(seconds=60)
-_SOONEST_EXPIRY: Final = timedelta(seconds=600)  # Binance takes none that is nearer
+SOONEST_EXPIRY: Final = timedelta(seconds=600)  # Binance takes none that is nearer
 
 
 class OrderType(StrEnum):
@@ -73,7 +73,7 @@ class Terms:
             raise ValueError(f"Binance's recvWindow is at most 60 s, not {self.receive_window}")
         if not self.leverage or any(leverage < 1 for leverage in self.leverage.values()):
             raise ValueError("every symbol that is traded needs its leverage, 1 or more")
-        if self.entries_rest is not None and self.entries_rest <= _SOONEST_EXPIRY:
+        if self.entries_rest is not None and self.entries_rest <= SOONEST_EXPIRY:
             raise ValueError(f"Binance's orders rest for more than 600 s, not {self.entries_rest}")
 
 
@@ -109,18 +109,32 @@ class Ticket:
             raise ValueError(f"{self.client_order_id}: post-only or expiring, not both (GTX, GTD)")
 
 
-def ticket_of(order: Order, instrument: Instrument, terms: Terms, *, now: datetime) -> Ticket:
+def ticket_of(
+    order: Order,
+    instrument: Instrument,
+    terms: Terms,
+    *,
+    now: datetime,
+    expires_within: timedelta | None = None,
+) -> Ticket:
     """How `order` is placed; its `stop` is for others to place, as Binance attaches none.
 
+    A limit entry ends after the shorter of two times, if any. What is post-only does not expire:
+    Binance has one time in force for both.
+
     Raises:
-        OrderRefused: its quantity is off the lot grid, or its id is none for Binance.
+        OrderRefused: its quantity is off the lot grid, its id is none for Binance, or it is a
+            conditional entry that has to expire, which Binance knows for limit orders alone.
     """
     order = on_grid(order, instrument)
     if not _CLIENT_ID.fullmatch(order.client_order_id):
         raise OrderRefused(f"{order.client_order_id}: Binance takes ids of up to 36 characters")
     kind = _type_of(order)
-    rests = kind is OrderType.LIMIT and not order.reduce_only
-    expiry = terms.entries_rest if rests else None
+    rests = kind is OrderType.LIMIT and not (order.reduce_only or order.post_only)
+    if expires_within is not None and not (rests or order.reduce_only or kind is OrderType.MARKET):
+        raise OrderRefused(f"{order.client_order_id}: Binance lets no such order expire: {kind}")
+    spans = [span for span in (terms.entries_rest, expires_within) if span is not None]
+    expiry = min(spans) if spans and rests else None
     return Ticket(
         client_order_id=order.client_order_id,
         side=order.side,
@@ -129,6 +143,7 @@ def ticket_of(order: Order, instrument: Instrument, terms: Terms, *, now: dateti
         trigger=order.trigger,
         limit=order.limit,
         reduce_only=order.reduce_only,
+        post_only=order.post_only,
         expires_at=now + expiry if expiry is not None else None,
         triggered_by=terms.triggered_by,
     )
@@ -165,6 +180,8 @@ def wire_form(ticket: Ticket, market_id: str) -> Form:
 def _type_of(order: Order) -> OrderType:
     if order.trigger is None:
         return OrderType.MARKET if order.limit is None else OrderType.LIMIT
+    if order.takes_profit:
+        return OrderType.TAKE_PROFIT_MARKET if order.limit is None else OrderType.TAKE_PROFIT
     return OrderType.STOP_MARKET if order.limit is None else OrderType.STOP
 
 

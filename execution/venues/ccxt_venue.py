@@ -15,11 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data.clock import Clock
 from data.faults import Refused
+from data.instrument import Symbol
 from execution.charge import Charge
 from execution.fill import Fill
 from execution.order import Order
 from execution.rounding import Rounding
 from execution.venue import (
+    OffGrid,
     OrderChanged,
     OrderRefused,
     OutcomeUnknown,
@@ -27,6 +29,7 @@ from execution.venue import (
     VenueOrder,
     VenueUnavailable,
 )
+from execution.venues.heard import BalanceTold, Heard, StillThere
 from execution.venues.telling import Telling
 from risk.approval import ApprovedOrder
 
@@ -43,6 +46,11 @@ class CcxtVenueSettings(BaseModel):
     """How often orders and fills are asked for beside the stream, which may miss some."""
     first_redial: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=1)
     """Wait before a lost stream is opened again; each failure in a row doubles it."""
+    stream_quiet: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=30)
+    """A stream that keeps silent for so long, though it should say that it is there, is lost; and
+    one that by then has not said what questions have told us."""
+    relist_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(hours=6)
+    """How often grids, minimums and fees are read again, beside what a refusal asks for."""
     last_redial: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=60)
     """The longest of these waits."""
 
@@ -56,8 +64,18 @@ class Exchange(Protocol):
     @property
     def attaches_stops(self) -> bool: ...
 
-    async def place(self, order: Order) -> None:
+    def holds_targets(self, symbol: Symbol) -> bool: ...
+
+    @property
+    def soonest_expiry(self) -> timedelta | None:
+        """The shortest time after which it ends an order by itself; None: it never does."""
+        ...
+
+    async def place(self, order: Order, *, expires_within: timedelta | None = None) -> None:
         """Send `order`, now, whether or not it was sent before.
+
+        Args:
+            expires_within: An entry that rests ends there by then, if not before.
 
         Raises:
             VenueUnavailable, OrderRefused, OutcomeUnknown: as `Venue.submit` does.
@@ -69,6 +87,16 @@ class Exchange(Protocol):
         ...
 
     async def cancel(self, client_order_id: str) -> None: ...
+
+    async def arm(self, within: timedelta) -> None:
+        """Have every order cancelled `within` this, unless armed again or disarmed.
+
+        Raises:
+            SwitchRefused: it has no switch for this account.
+        """
+        ...
+
+    async def disarm(self) -> None: ...
 
     async def order(self, client_order_id: str) -> OrderChanged | None:
         """The order and when it last changed; None if the exchange does not know it."""
@@ -94,8 +122,17 @@ class Exchange(Protocol):
 
     def rounding(self, asset: str) -> Rounding: ...
 
-    def listen(self) -> AsyncGenerator[VenueEvent, None]:
+    @property
+    def beats(self) -> bool:
+        """Whether the private stream says `StillThere` when it has nothing else to say."""
+        ...
+
+    def listen(self) -> AsyncGenerator[Heard, None]:
         """What the private stream says, from now until it breaks with `VenueUnavailable`."""
+        ...
+
+    async def hang_up(self) -> None:
+        """Break the private stream, if it is open."""
         ...
 
     async def close(self) -> None: ...
@@ -119,6 +156,13 @@ class CcxtVenue:
         self._has_events = asyncio.Event()
         self._was_drained = asyncio.Event()
         self._should_look = asyncio.Event()
+        self._stream_since: datetime | None = None  # None: it is not open, or has said nothing
+        self._heard_at: datetime | None = None
+        self._given_up: VenueUnavailable | None = None  # why we break the stream ourselves
+        self.told_balances: dict[str, BalanceTold] = {}  # the newest of each asset
+        self.moved = asyncio.Event()  # set where a balance changes, but not by trading
+        self.off_grid = asyncio.Event()  # set by a refusal for size or price
+        self.entries_expire: timedelta | None = None  # set by whoever guards them
         self.faults = 0  # of the stream, of looking and of replacing, so far
         self.last_fault: VenueUnavailable | OutcomeUnknown | None = None
 
@@ -129,6 +173,9 @@ class CcxtVenue:
     @property
     def attaches_stops(self) -> bool:
         return self._exchange.attaches_stops
+
+    def holds_targets(self, symbol: Symbol) -> bool:
+        return self._exchange.holds_targets(symbol)
 
     async def open(self) -> None:
         """Learn what there is already.
@@ -157,6 +204,19 @@ class CcxtVenue:
 
     async def cancel(self, client_order_id: str) -> None:
         await self._exchange.cancel(client_order_id)
+
+    def expires(self, within: timedelta) -> bool:
+        """Whether the exchange can end an entry by itself so soon."""
+        soonest = self._exchange.soonest_expiry
+        return soonest is not None and within > soonest
+
+    async def arm(self, within: timedelta) -> None:
+        """Have the exchange cancel every order of the account then, if it hears no more of us."""
+        await self._exchange.arm(within)
+
+    async def disarm(self) -> None:
+        """Take that back."""
+        await self._exchange.disarm()
 
     async def order(self, client_order_id: str) -> VenueOrder | None:
         change = await self._exchange.order(client_order_id)
@@ -197,6 +257,7 @@ class CcxtVenue:
             tasks.create_task(self._listen(), name=f"{self.name}-listen")
             tasks.create_task(self._keep_looking(), name=f"{self.name}-look")
             tasks.create_task(self._remind(), name=f"{self.name}-remind")
+            tasks.create_task(self._keep_fresh(), name=f"{self.name}-fresh")
 
     async def look(self) -> None:
         """Ask for what the stream may not have told, and hear the answers.
@@ -206,14 +267,16 @@ class CcxtVenue:
         """
         async with self._looking:
             await self._have_room()
-            working = self._telling.working
+            before, working = self._telling.size, self._telling.working
             changes = {c.order.client_order_id: c for c in await self._exchange.open_orders()}
             await self._hear_latest_fills()
             for change in changes.values():
-                self._hear(change)
+                await self._hear_answer(change)
             for client_order_id in working:
                 if client_order_id not in changes:
                     await self._ask_after(client_order_id)
+            if self._is_deaf(self._telling.since(before)):
+                await self._redial("the stream has not told what questions have")
 
     async def _is_there(self, client_order_id: str) -> bool:
         """Whether an order was accepted; one that may yet arrive is neither there nor not."""
@@ -235,9 +298,11 @@ class CcxtVenue:
         client_order_id = asked.client_order_id
         self._remember(client_order_id, _NEVER)
         try:
-            await self._exchange.place(asked)
-        except (VenueUnavailable, Refused):
+            await self._exchange.place(asked, expires_within=self.entries_expire)
+        except (VenueUnavailable, Refused) as fault:
             del self._sent[client_order_id]
+            if isinstance(fault, OffGrid):
+                self.off_grid.set()
             raise
         except (OutcomeUnknown, asyncio.CancelledError):
             self._remember(client_order_id, self._exchange.arrives_until())
@@ -278,13 +343,50 @@ class CcxtVenue:
                 async with aclosing(self._exchange.listen()) as events:
                     async for event in events:
                         await self._have_room()
-                        self._hear(event)
+                        self._take(event)
                         delay = self._settings.first_redial
             except VenueUnavailable as fault:
-                self._note(fault)
+                self._note(self._given_up or fault)
+            self._stream_since = self._heard_at = self._given_up = None
             self._should_look.set()
             await self._clock.sleep(delay)
             delay = min(delay * 2, self._settings.last_redial)
+
+    def _take(self, heard: Heard) -> None:
+        """Take in what the stream says."""
+        now = self._clock.now()
+        self._heard_at, self._stream_since = now, self._stream_since or now
+        match heard:
+            case StillThere():
+                pass
+            case BalanceTold():
+                self.told_balances[heard.asset] = heard
+                if not heard.by_trading:
+                    self.moved.set()
+            case _:
+                self._hear(heard)
+
+    async def _keep_fresh(self) -> None:
+        """Give up a stream that is open and says nothing any more."""
+        while True:
+            await self._clock.sleep(self._settings.stream_quiet / 2)
+            heard_at = self._heard_at
+            if not self._exchange.beats or heard_at is None:
+                continue
+            quiet = self._clock.now() - heard_at
+            if quiet > self._settings.stream_quiet:
+                await self._redial(f"the stream has been silent for {quiet}")
+
+    def _is_deaf(self, news: Sequence[VenueEvent]) -> bool:
+        """Whether there is something in what questions have told that the stream, which was open
+        then, should have said long ago."""
+        since, latest = self._stream_since, self._clock.now() - self._settings.stream_quiet
+        return since is not None and any(since < _happened_at(event) < latest for event in news)
+
+    async def _redial(self, why: str) -> None:
+        self._given_up = VenueUnavailable(f"{self.name}: {why}")
+        self._stream_since = self._heard_at = None
+        await self._exchange.hang_up()
 
     async def _keep_looking(self) -> None:
         while True:
@@ -307,9 +409,16 @@ class CcxtVenue:
     async def _ask_after(self, client_order_id: str) -> None:
         change = await self._exchange.order(client_order_id)
         if change is not None:
-            self._hear(change)
+            await self._hear_answer(change)
         elif not self._may_arrive(client_order_id):
             self._telling.forget_order(client_order_id)
+
+    async def _hear_answer(self, change: OrderChanged) -> None:
+        """Hear what was asked for; an order of another life may have filled before ours began."""
+        if self._telling.awaits_fills(change.order):
+            await self._hear_latest_fills()
+            self._telling.know_past(change.order)
+        self._hear(change)
 
     def _may_arrive(self, client_order_id: str) -> bool:
         """Whether an order that the exchange does not know is there all the same, or will be."""
@@ -331,3 +440,7 @@ class CcxtVenue:
         while self._telling.size >= _MOST_EVENTS:
             self._was_drained.clear()
             await self._was_drained.wait()
+
+
+def _happened_at(event: VenueEvent) -> datetime:
+    return event.filled_at if isinstance(event, Fill) else event.at

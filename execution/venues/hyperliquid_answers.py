@@ -8,13 +8,15 @@ from typing import Final
 
 import ccxt  # type: ignore[import-untyped]
 
-from data.faults import Fault, Refused
-from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
-from execution.venues.answers import KeyRefused, in_short, placing_fault_unsaid
-
-
-class SwitchRefused(Refused):
-    """The account has not traded enough yet to have a dead man's switch."""
+from data.faults import Fault
+from execution.venue import (
+    OffGrid,
+    OrderRefused,
+    OutcomeUnknown,
+    SwitchRefused,
+    VenueUnavailable,
+)
+from execution.venues.answers import KeyRefused, asking_fault_unsaid, in_short, placing_fault_unsaid
 
 
 class Said(ccxt.ExchangeError):  # type: ignore[misc]
@@ -43,6 +45,7 @@ _DECLINED: Final = (
     "reduce only",
     "tick size",
 )
+_OFF_GRID: Final = ("minimum value", "tick size", "invalid size", "invalid price")
 _ENDED: Final = "never placed, already canceled, or filled"
 _NOT_TRADED_ENOUGH: Final = "scheduled cancel time until enough volume"
 
@@ -51,8 +54,8 @@ def placing_fault(error: BaseException, asked: str) -> Fault:
     """What `error` means to an order that was being placed."""
     text = f"{asked}: {in_short(error)}"
     match error:
-        case Declined():
-            return OrderRefused(text)
+        case Declined(words=words):
+            return (OffGrid if _has(words, _OFF_GRID) else OrderRefused)(text)
         case Said(words=words):
             return _placing_refusal(words, text)
         case ccxt.OnMaintenance():
@@ -65,16 +68,12 @@ def asking_fault(error: BaseException, asked: str) -> Fault:
     """What `error` means to a question, or to an action that may be repeated."""
     text = f"{asked}: {in_short(error)}"
     match error:
-        case VenueUnavailable() | KeyRefused():
-            return error
-        case Refused() | ccxt.PermissionDenied():
-            return KeyRefused(text)
         case Said(words=words) if _NOT_TRADED_ENOUGH in words:
             return SwitchRefused(text)
         case Said(words=words) if _has(words, _NO_RIGHT):
             return KeyRefused(text)
         case _:
-            return VenueUnavailable(text)
+            return asking_fault_unsaid(error, text)
 
 
 def is_over_limit(error: BaseException) -> bool:

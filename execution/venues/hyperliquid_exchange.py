@@ -31,6 +31,7 @@ from execution.venue import (
 )
 from execution.venues.answers import FAILURES, KeyRefused, reading
 from execution.venues.fee_tier import FeeTier
+from execution.venues.heard import Heard
 from execution.venues.hyperliquid_answers import (
     Declined,
     asking_fault,
@@ -40,7 +41,7 @@ from execution.venues.hyperliquid_answers import (
 )
 from execution.venues.hyperliquid_history import FillHistory
 from execution.venues.hyperliquid_limits import HyperliquidLimits
-from execution.venues.hyperliquid_line import HyperliquidLine
+from execution.venues.hyperliquid_line import TRANSFERS, HyperliquidLine
 from execution.venues.hyperliquid_orders import KnownOrders
 from execution.venues.hyperliquid_wire import (
     Action,
@@ -60,6 +61,7 @@ from execution.venues.hyperliquid_wire import (
     order_action,
     switch_action,
     ticket_of,
+    transfers_told,
 )
 
 _SLACK: Final = timedelta(seconds=2)  # between Hyperliquid's clock and ours
@@ -81,6 +83,8 @@ class HyperliquidExchange:
 
     name = "hyperliquid"
     attaches_stops = False
+    soonest_expiry = None
+    beats = False
 
     def __init__(
         self,
@@ -101,6 +105,9 @@ class HyperliquidExchange:
         self._orders = KnownOrders()
 
     # What the account is, and may
+
+    def holds_targets(self, symbol: Symbol) -> bool:
+        return True
 
     async def require_safe_key(self) -> None:
         """Raise unless the key is an agent's of our account, and the account keeps its own money.
@@ -162,8 +169,10 @@ class HyperliquidExchange:
 
     # Orders
 
-    async def place(self, order: Order) -> None:
+    async def place(self, order: Order, *, expires_within: timedelta | None = None) -> None:
         client_order_id = order.client_order_id
+        if expires_within is not None and order.rests and not order.reduce_only:
+            raise OrderRefused(f"hyperliquid: {client_order_id}: no order expires there")
         listing = await self._listing(order.symbol, client_order_id)
         ticket_of(order, listing, self._terms, middle=Price(Decimal(1)))  # refuse before asking
         if await self._is_there(client_order_id):
@@ -277,7 +286,7 @@ class HyperliquidExchange:
 
     # The stream
 
-    async def listen(self) -> AsyncGenerator[VenueEvent, None]:
+    async def listen(self) -> AsyncGenerator[Heard, None]:
         await self._line.symbols()
         async with self._line.stream() as inbox:
             while True:
@@ -285,8 +294,17 @@ class HyperliquidExchange:
                     message = await inbox.get()
                 except Fault as fault:
                     raise asking_fault(fault, "hyperliquid stream") from fault
+                if message["channel"] == TRANSFERS:
+                    with reading("hyperliquid transfers"):
+                        transfers = [*transfers_told(message)]
+                    for transfer in transfers:
+                        yield transfer
+                    continue
                 for event in await self._events(message):
                     yield event
+
+    async def hang_up(self) -> None:
+        await self._line.hang_up()
 
     async def close(self) -> None:
         await self._line.close()

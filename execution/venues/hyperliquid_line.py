@@ -28,7 +28,8 @@ from execution.venues.hyperliquid_wire import Action, Json, Listing, millisecond
 _KEY, _ACCOUNT = KEY_NAME, "HYPERLIQUID_ACCOUNT"
 _PRIVATE_KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
-_CHANNELS: Final = ("orderUpdates", "userFills")
+TRANSFERS: Final = "userNonFundingLedgerUpdates"
+_CHANNELS: Final = ("orderUpdates", "userFills", TRANSFERS)
 _SIGNED: Final = frozenset({"order", "cancel", "cancelByCloid", "scheduleCancel", "updateLeverage"})
 _WORD: Final = re.compile(r'\s*"\w+"\s*')
 _FAILED: Final = 400
@@ -185,9 +186,13 @@ class HyperliquidLine:
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[Inbox[Json]]:
-        """Messages of the channels `orderUpdates` and `userFills`."""
+        """Messages of `orderUpdates`, `userFills` and `userNonFundingLedgerUpdates`."""
         async with self._exchange.account_stream(self.account) as inbox:
             yield inbox
+
+    async def hang_up(self) -> None:
+        """Close the stream's socket, if there is one."""
+        await self._exchange.drop_connections()
 
 
 def _rows_by_symbol(markets: Mapping[str, Json]) -> dict[Symbol, Json]:
@@ -258,10 +263,11 @@ class _Hyperliquid(TappedExchange, ccxt.pro.hyperliquid):  # type: ignore[misc]
     async def account_stream(self, user: str) -> AsyncIterator[Inbox[Json]]:
         """The inbox of all channels: what ends one, ends it."""
         url = self.urls["api"]["ws"]["public"]
-        first, second = ({"type": channel, "user": user} for channel in _CHANNELS)
+        first, second, third = ({"type": channel, "user": user} for channel in _CHANNELS)
         async with (
             self._subscribed(url, first) as inbox,
             self._subscribed(url, second),
+            self._subscribed(url, third),
         ):
             yield inbox
 
@@ -275,7 +281,7 @@ class _Hyperliquid(TappedExchange, ccxt.pro.hyperliquid):  # type: ignore[misc]
 
     def handle_message(self, client: Any, message: Any) -> None:
         match message:
-            case {"channel": "orderUpdates" | "userFills", "data": _}:
+            case {"channel": str(channel), "data": _} if channel in _CHANNELS:
                 self.deliver(_CHANNELS[0], message)
             case {"channel": "pong"}:
                 self.handle_pong(client, message)

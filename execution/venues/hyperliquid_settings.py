@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from data.instrument import Symbol
+from execution.dead_man import DeadManSettings
 from execution.venues.ccxt_venue import CcxtVenueSettings
 
 Span = Annotated[timedelta, Field(gt=timedelta(0))]
@@ -31,6 +32,8 @@ class HyperliquidVenueSettings(CcxtVenueSettings):
     """The most that a stop gives from its trigger; a triggered stop fills within it only."""
     order_deadline: Annotated[timedelta, Field(ge=timedelta(seconds=0.5), le=timedelta(minutes=1))]
     """Hyperliquid takes an order no later than this after it was sent."""
+    dead_man: DeadManSettings
+    """What takes resting entries back if the daemon is no more."""
     request_timeout: Span = timedelta(seconds=10)
     """The longest wait for one answer, in real time."""
 

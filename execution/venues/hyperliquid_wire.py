@@ -6,7 +6,7 @@ market orders: they are limit orders that take at once, or not at all, within a 
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,6 +21,7 @@ from execution.fill import Fill, Liquidity
 from execution.order import Order, OrderStatus
 from execution.venue import OrderRefused, VenueOrder
 from execution.venues.fee_tier import FeeTier
+from execution.venues.heard import BalanceTold
 
 Json = Mapping[str, Any]
 Action = dict[str, Any]
@@ -132,8 +133,8 @@ def handle_of(client_order_id: str) -> str | int | None:
 def ticket_of(order: Order, listing: Listing, terms: Terms, *, middle: Price | None) -> Ticket:
     """How `order` is placed; its own stop is not: protection places one.
 
-    A trigger is rounded nearer to the market, where less is lost; a limit where it costs no more,
-    and a bound where it allows no more.
+    A trigger is rounded nearer to the market, where less is lost or a target is met; a limit where
+    it costs no more, and a bound where it allows no more.
 
     Args:
         middle: Of the book now; a market order needs it.
@@ -347,11 +348,13 @@ def _cheaper(side: Side) -> Toward:
 
 def _terms_of(order: Order, listing: Listing) -> TimeInForce | Trigger:
     if order.trigger is not None:
-        price = listing.price(order.trigger, _cheaper(order.side))
-        return Trigger(price=price, kind=Kind.STOP, takes=order.limit is None)
+        kind = Kind.TARGET if order.takes_profit else Kind.STOP
+        nearer = _cheaper(order.side.opposite if order.takes_profit else order.side)
+        price = listing.price(order.trigger, nearer)
+        return Trigger(price=price, kind=kind, takes=order.limit is None)
     if order.limit is None:
         return TimeInForce.IMMEDIATE_OR_CANCEL
-    return TimeInForce.GOOD_TILL_CANCELLED
+    return TimeInForce.POST_ONLY if order.post_only else TimeInForce.GOOD_TILL_CANCELLED
 
 
 def _type_form(terms: TimeInForce | Trigger) -> Action:
@@ -375,3 +378,19 @@ def _prices_of(row: Json) -> tuple[Price | None, Price | None]:
         Price(Decimal(row["triggerPx"])) if is_triggered else None,
         None if takes else Price(Decimal(row["limitPx"])),
     )
+
+
+def transfers_told(message: Json) -> Iterator[BalanceTold]:
+    """What a message of `userNonFundingLedgerUpdates` says: of the past, with which it begins,
+    nothing; what is left it does not say.
+
+    Source: Hyperliquid, API, WebSocket, "Subscriptions".
+
+    Raises:
+        LookupError, ValueError: it cannot be read.
+    """
+    data = message["data"]
+    if not data.get("isSnapshot"):
+        for row in data["nonFundingLedgerUpdates"]:
+            at = at_milliseconds(row["time"])
+            yield BalanceTold(asset=_MONEY, left=None, at=at, by_trading=False)

@@ -9,9 +9,9 @@ from typing import Final
 
 import ccxt  # type: ignore[import-untyped]
 
-from data.faults import Fault, Refused
-from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
-from execution.venues.answers import KeyRefused, in_short, placing_fault_unsaid
+from data.faults import Fault
+from execution.venue import OffGrid, OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venues.answers import KeyRefused, asking_fault_unsaid, in_short, placing_fault_unsaid
 
 
 class Said(ccxt.ExchangeError):  # type: ignore[misc]
@@ -44,6 +44,7 @@ _NO_RIGHT: Final = (
     "ESession:",
 )
 _DECLINED: Final = ("EOrder:", "EGeneral:", "EQuery:", "EAPI:", "ETrade:", "EAccount:", "EFunding:")
+_OFF_GRID: Final = ("minimum", "tick size", "precision", "decimals", "volume")
 _UNKNOWN_ORDER: Final = "EOrder:Unknown order"
 _OVER_LIMIT: Final = ("Rate limit", "Too many requests", "Temporary lockout")
 
@@ -71,15 +72,9 @@ def placing_fault(error: BaseException, asked: str) -> Fault:
 def asking_fault(error: BaseException, asked: str) -> Fault:
     """What `error` means to a question, or to a cancellation, both of which may be repeated."""
     text = f"{asked}: {in_short(error)}"
-    match error:
-        case VenueUnavailable() | KeyRefused():
-            return error
-        case Refused() | ccxt.PermissionDenied():
-            return KeyRefused(text)
-        case Said(errors=errors) if any(said.startswith(_NO_RIGHT) for said in errors):
-            return KeyRefused(text)
-        case _:
-            return VenueUnavailable(text)
+    if isinstance(error, Said) and any(said.startswith(_NO_RIGHT) for said in error.errors):
+        return KeyRefused(text)
+    return asking_fault_unsaid(error, text)
 
 
 def is_over_limit(error: BaseException) -> bool:
@@ -112,7 +107,8 @@ def _placing_refusal(errors: Sequence[str], text: str) -> Fault:
     others = [said for said in errors if not said.startswith(_TURNED_AWAY)]
     if any(said.startswith(_NOT_SAID) or not _is_declined(said) for said in others):
         return OutcomeUnknown(text)
-    return OrderRefused(text)
+    words = " ".join(others).lower()
+    return (OffGrid if any(word in words for word in _OFF_GRID) else OrderRefused)(text)
 
 
 def _is_declined(said: str) -> bool:

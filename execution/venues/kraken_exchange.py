@@ -8,6 +8,7 @@ ccxt's floats, and an amendment's id is never taken for an order's.
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from data.clock import Clock
@@ -27,6 +28,7 @@ from execution.venue import (
 )
 from execution.venues.answers import FAILURES, KeyRefused, reading
 from execution.venues.fee_tier import FeeTier
+from execution.venues.heard import Heard, StillThere
 from execution.venues.kraken_answers import (
     asking_fault,
     is_over_limit,
@@ -34,6 +36,7 @@ from execution.venues.kraken_answers import (
     may_be_duplicate,
     placing_fault,
 )
+from execution.venues.kraken_balances import balances_told
 from execution.venues.kraken_executions import PARENT, Executions, Untold
 from execution.venues.kraken_ledger import KrakenLedger
 from execution.venues.kraken_limits import KrakenLimits
@@ -56,6 +59,8 @@ _RESTARTS: Final = 5  # of reading a history that grows while it is read
 _SLOWEST: Final = timedelta(seconds=60)  # an order without a deadline of ours
 _SLACK: Final = timedelta(seconds=2)  # between Kraken's clock and ours
 _LONGEST_ARMED: Final = timedelta(days=1)
+_SOONEST_EXPIRY: Final = timedelta(seconds=5)
+"""Kraken's `expiretm` lies five seconds ahead or more. Source: docs.kraken.com, "Add Order"."""
 _MONEY: Final = frozenset({"AUD", "CAD", "CHF", "EUR", "GBP", "JPY", "USD"})
 _ROUNDED: Final = Rounding(amount=Decimal("1e-8"))
 _ROUNDED_MONEY: Final = Rounding(amount=Decimal("1e-4"))
@@ -77,6 +82,8 @@ class KrakenExchange:
     """
 
     name = "kraken"
+    soonest_expiry = _SOONEST_EXPIRY
+    beats = True
 
     def __init__(
         self,
@@ -100,6 +107,14 @@ class KrakenExchange:
 
     # What the account is, and may
 
+    def holds_targets(self, symbol: Symbol) -> bool:
+        """On margin, where the stops are reduce-only orders of ours.
+
+        On spot Kraken takes one order at most for what is held; and two that close an entry could
+        turn it, as a conditional close is not held to reducing.
+        """
+        return symbol in self._terms.leverage and not self.attaches_stops
+
     async def require_safe_key(self) -> None:
         """Raise unless Kraken says that our key cannot withdraw.
 
@@ -119,7 +134,7 @@ class KrakenExchange:
         Raises:
             KeyError: Kraken does not list one.
         """
-        pairs = await self._line.pairs()
+        pairs = await self._line.pairs(anew=True)
         with reading("kraken AssetPairs"):
             return {symbol: instrument(symbol, pairs[symbol]) for symbol in symbols}
 
@@ -133,16 +148,17 @@ class KrakenExchange:
 
     # Orders
 
-    async def place(self, order: Order) -> None:
+    async def place(self, order: Order, *, expires_within: timedelta | None = None) -> None:
         if self.attaches_stops and order.stop is not None:
             self._names.expect_stop(order.client_order_id)
-        result = await self._add(order, validate=False)
+        result = await self._add(order, validate=False, expires_within=expires_within)
         try:
             (txid,) = result["txid"]
         except _UNREADABLE as error:
             raise OutcomeUnknown(f"kraken AddOrder: {order.client_order_id}: no txid") from error
         self._names.learn(txid, own=order.client_order_id, parent=None)
-        self._limits.was_placed(order.client_order_id, self._clock.now())
+        rests_in = order.symbol if order.rests else None
+        self._limits.was_placed(order.client_order_id, self._clock.now(), rests_in=rests_in)
 
     async def check(self, order: Order) -> None:
         """Have Kraken look at `order` as it would be placed, and place nothing.
@@ -245,23 +261,39 @@ class KrakenExchange:
 
     # The stream
 
-    async def listen(self) -> AsyncGenerator[VenueEvent, None]:
+    async def listen(self) -> AsyncGenerator[Heard, None]:
         await self._line.pairs()
-        executions, sequence = Executions(self._names), None
+        executions, sequences = Executions(self._names), dict[str, int]()
         async with self._line.stream() as inbox:
             while True:
                 try:
                     message = await inbox.get()
                 except Fault as fault:
                     raise asking_fault(fault, "kraken executions") from fault
-                sequence = _next_sequence(sequence, message)
+                channel = str(message.get("channel"))
+                if channel == "heartbeat":
+                    yield StillThere()
+                    continue
+                _follow(sequences, channel, message)
+                if channel == "balances":
+                    with reading("kraken balances"):
+                        told_balances = [*balances_told(message, self._clock.now())]
+                    for balance in told_balances:
+                        yield balance
+                    continue
                 for row in await self._rows_of(message):
                     with reading("kraken executions"):
                         told = list(executions.take(row))
                     for event in told:
                         said = await self._said(event)
-                        if said is not None:
-                            yield said
+                        if said is None:
+                            continue
+                        if isinstance(said, OrderChanged) and said.order.status.is_final:
+                            self._limits.has_ended(said.order.client_order_id)
+                        yield said
+
+    async def hang_up(self) -> None:
+        await self._line.hang_up()
 
     async def close(self) -> None:
         await self._line.close()
@@ -281,7 +313,9 @@ class KrakenExchange:
             return await self._orders.change(event.client_order_id)
         return event
 
-    async def _add(self, order: Order, *, validate: bool) -> Any:
+    async def _add(
+        self, order: Order, *, validate: bool, expires_within: timedelta | None = None
+    ) -> Any:
         client_order_id, symbol = order.client_order_id, order.symbol
         pairs = await self._line.pairs()
         pair = pairs.get(symbol)
@@ -289,25 +323,29 @@ class KrakenExchange:
             raise OrderRefused(f"kraken: {client_order_id}: no market {symbol}")
         self._orders.remember(client_order_id, symbol)
         grid = instrument(symbol, pair)
-        self._ticket(order, grid, validate=validate)  # refuse before a budget is spent
-        await self._limits.place(symbol, reduces=order.reduce_only)
+        ticket = partial(self._ticket, order, grid, expires_within, validate=validate)
+        ticket()  # refuse before a budget is spent
+        await self._limits.place(symbol, reduces=order.reduce_only, rests=order.rests)
         try:
             return await self._line.send(
                 "AddOrder",
-                lambda: wire_form(self._ticket(order, grid, validate=validate), str(pair["id"])),
+                lambda: wire_form(ticket(), str(pair["id"])),
             )
         except FAILURES as error:
             if may_be_duplicate(error):
                 return await self._duplicate(order, error)
             raise self._placing_fault(error, "AddOrder", client_order_id, symbol) from error
 
-    def _ticket(self, order: Order, grid: Instrument, *, validate: bool) -> Ticket:
+    def _ticket(
+        self, order: Order, grid: Instrument, expires_within: timedelta | None, *, validate: bool
+    ) -> Ticket:
         return ticket_of(
             order,
             grid,
             self._terms,
             now=self._clock.now(),
             attach_stop=self.attaches_stops,
+            expires_within=expires_within,
             validate=validate,
         )
 
@@ -408,13 +446,14 @@ def _fee_tier(told: Json, pair: str) -> FeeTier:
     return FeeTier(maker=taker if maker is None else Decimal(maker["fee"]) / 100, taker=taker)
 
 
-def _next_sequence(last: int | None, message: Json) -> int | None:
-    """The number of `message`, which follows the last one's.
+def _follow(last: dict[str, int], channel: str, message: Json) -> None:
+    """Note the number of `message`, which follows that of its channel's `last`.
 
     Raises:
         VenueUnavailable: one between them is lost.
     """
-    number = message.get("sequence")
-    if last is not None and number is not None and number != last + 1:
-        raise VenueUnavailable(f"kraken executions: {number} after {last}")
-    return last if number is None else int(number)
+    number, before = message.get("sequence"), last.get(channel)
+    if before is not None and number is not None and number != before + 1:
+        raise VenueUnavailable(f"kraken {channel}: {number} after {before}")
+    if number is not None:
+        last[channel] = int(number)

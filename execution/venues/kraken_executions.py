@@ -110,11 +110,17 @@ def order_of_execution(row: Json, *, client_order_id: str) -> VenueOrder:
         side=Side(row["side"]),
         quantity=Quantity(quantity),
         filled=Quantity(filled),
-        trigger=Price(Decimal(triggers["price"])) if triggers else None,
+        trigger=Price(Decimal(_trigger_price(row, triggers))) if triggers else None,
         limit=Price(Decimal(row["limit_price"])) if limited else None,
         reduce_only=bool(row.get("reduce_only", False)),
         status=status_of(row["order_status"], quantity=quantity, filled=filled),
     )
+
+
+def _trigger_price(row: Json, triggers: Json) -> Any:
+    """Where the trigger is; a relative one, which trails, is told beside what it comes to."""
+    is_static = triggers.get("price_type", "static") == "static"
+    return triggers["price"] if is_static else row["stop_price"]
 
 
 def fill_of_execution(row: Json, *, client_order_id: str) -> Fill:

@@ -51,7 +51,8 @@ class KrakenLimits:
     """The counters of one key and one account, as we reckon them.
 
     Orders that only reduce, and cancellations, wait for room. New exposure is turned away instead,
-    and leaves `reserve`, a share of each pair's counter, to those.
+    and leaves `reserve`, a share of each pair's counter, to those; beside it there is always what
+    it would cost to take back every order of ours that rests, so that none of them waits for that.
     """
 
     def __init__(self, clock: Clock, tier: Tier, *, reserve: float) -> None:
@@ -69,6 +70,7 @@ class KrakenLimits:
         self._reserved = reserve * self._most
         self._trading: dict[Symbol, RateBudget] = {}
         self._placed: OrderedDict[str, datetime] = OrderedDict()
+        self._resting: dict[str, Symbol] = {}  # as far as they cost something to take back
 
     @property
     def asked(self) -> float:
@@ -83,19 +85,22 @@ class KrakenLimits:
         """Return once the private `method` may be called."""
         await self._rest.spend(_HISTORY if method in _HISTORIES else _LIGHT)
 
-    async def place(self, symbol: Symbol, *, reduces: bool) -> None:
+    async def place(self, symbol: Symbol, *, reduces: bool, rests: bool = False) -> None:
         """Return once an order may be placed.
 
         Raises:
             VenueUnavailable: it adds exposure, and what is left is for those that do not.
         """
         pair = self._pair(symbol)
-        if not reduces and pair.left < _ADDING + self._reserved:
+        own = _CANCELLING[0][1] if rests else 0.0
+        kept = self._reserved + self._taking_back(symbol) + own
+        if not reduces and pair.left < _ADDING + kept:
             raise VenueUnavailable(f"kraken: {symbol}: too many orders of late; none was sent")
         await pair.spend(_ADDING)
 
     async def cancel(self, symbol: Symbol, client_order_id: str) -> None:
         """Return once an order of ours may be cancelled."""
+        self._resting.pop(client_order_id, None)
         await self._pair(symbol).spend(_penalty(_CANCELLING, self._age(client_order_id)))
 
     async def amend(self, symbol: Symbol, client_order_id: str) -> None:
@@ -104,8 +109,12 @@ class KrakenLimits:
         await self._pair(symbol).spend(_ADDING + penalty)
         self.was_placed(client_order_id, self._clock.now())
 
-    def was_placed(self, client_order_id: str, at: datetime) -> None:
-        """Remember since when an order rests."""
+    def was_placed(
+        self, client_order_id: str, at: datetime, *, rests_in: Symbol | None = None
+    ) -> None:
+        """Remember since when an order is there; and in which pair it rests, if it does."""
+        if rests_in is not None:
+            self._resting[client_order_id] = rests_in
         self._placed[client_order_id] = at
         self._placed.move_to_end(client_order_id)
         if len(self._placed) > _REMEMBERED:
@@ -114,6 +123,22 @@ class KrakenLimits:
     def rest(self, symbol: Symbol | None = None) -> None:
         """Kraken has counted more than we have: let that counter run down for a while."""
         (self._rest if symbol is None else self._pair(symbol)).rest(_LOCKOUT)
+
+    def has_ended(self, client_order_id: str) -> None:
+        """Nothing is left of an order to take back."""
+        self._resting.pop(client_order_id, None)
+
+    def _taking_back(self, symbol: Symbol) -> float:
+        """What it would cost to cancel now whatever of ours rests in a pair."""
+        costs = {
+            name: _penalty(_CANCELLING, self._age(name))
+            for name, pair in self._resting.items()
+            if pair == symbol
+        }
+        for name, cost in costs.items():
+            if not cost:
+                del self._resting[name]
+        return sum(costs.values())
 
     def _pair(self, symbol: Symbol) -> RateBudget:
         if symbol not in self._trading:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -33,6 +33,7 @@ from execution.venues.kraken_wire import Form
 
 _KEY, _SECRET = KEY_NAMES
 _STREAM: Final = "executions"
+_BALANCES: Final = "balances"
 _HIDDEN: Final = "***"
 _SERVER_FAILED: Final = 500
 
@@ -123,13 +124,13 @@ class KrakenLine:
             raise ccxt.BadResponse(f"kraken {method}: no result")
         return answer["result"]
 
-    async def pairs(self) -> Mapping[str, Json]:
-        """AssetPairs as Kraken wrote them, by our symbols.
+    async def pairs(self, *, anew: bool = False) -> Mapping[str, Json]:
+        """AssetPairs as Kraken wrote them when last asked, by our symbols.
 
         Raises:
             VenueUnavailable: ask again, later.
         """
-        if not self._pairs:
+        if anew or not self._pairs:
             try:
                 await self._exchange.load_markets(True)
             except FAILURES as error:
@@ -151,7 +152,9 @@ class KrakenLine:
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[Inbox[Json]]:
-        """The private channel `executions`, with the open orders first.
+        """The private channels `executions`, with the open orders first, and `balances`.
+
+        What ends one ends the stream; heartbeats are in it too.
 
         Raises:
             VenueUnavailable: it cannot be opened now.
@@ -161,6 +164,10 @@ class KrakenLine:
         async with self._exchange.executions(token) as inbox:
             yield inbox
 
+    async def hang_up(self) -> None:
+        """Close the stream's socket, if there is one."""
+        await self._exchange.drop_connections()
+
 
 class _Kraken(TappedExchange, ccxt.pro.kraken):  # type: ignore[misc]
     """ccxt's client: errors named by Kraken's own words, and nothing secret in what it says."""
@@ -168,7 +175,7 @@ class _Kraken(TappedExchange, ccxt.pro.kraken):  # type: ignore[misc]
     def __init__(self, keys: Keys, settings: Mapping[str, Any]) -> None:
         super().__init__({**settings, "apiKey": keys.key, "secret": keys.secret})
         self.logger = _SILENT
-        self._number = 0  # of the request that opened the stream
+        self._number = self._balances_number = 0  # of the requests that opened the stream
 
     def handle_errors(self, code: int, *answer: Any) -> Any:
         """Errors of Kraken's as `Said`, unless the server failed; a warning is no error.
@@ -191,8 +198,28 @@ class _Kraken(TappedExchange, ccxt.pro.kraken):  # type: ignore[misc]
         leave = {"channel": _STREAM, "token": token}
         unsubscribe = {"method": "unsubscribe", "params": leave}
         url = self.urls["api"]["ws"]["privateV2"]
-        async with self.subscription(url, _STREAM, subscribe, unsubscribe) as inbox:
+        async with (
+            self.subscription(url, _STREAM, subscribe, unsubscribe) as inbox,
+            self._balances(url, token),
+        ):
             yield inbox
+
+    def _balances(self, url: str, token: str) -> AbstractAsyncContextManager[Inbox[Json]]:
+        """The other channel, which goes into the inbox of the first."""
+        self._balances_number = self.request_id()
+        which = {"channel": _BALANCES, "token": token}
+        subscribe = {"method": "subscribe", "params": which, "req_id": self._balances_number}
+        unsubscribe = {"method": "unsubscribe", "params": which}
+        return self.subscription(url, _BALANCES, subscribe, unsubscribe)
+
+    def handle_balance(self, client: object, message: Json, *_: object) -> None:
+        self.deliver(_STREAM, message)
+
+    def handle_message(self, client: Any, message: Any) -> None:
+        """Heartbeats too are news of the stream: it is there."""
+        if isinstance(message, dict) and message.get("channel") == "heartbeat":
+            self.deliver(_STREAM, message)
+        super().handle_message(client, message)
 
     def handle_my_trades(self, client: object, message: Json, *_: object) -> None:
         self.deliver(_STREAM, message)
@@ -206,11 +233,12 @@ class _Kraken(TappedExchange, ccxt.pro.kraken):  # type: ignore[misc]
         if text is None:
             return True
         inbox = self.inboxes.get(_STREAM)
-        if inbox is not None and message.get("req_id") == self._number:
+        if inbox is not None and message.get("req_id") in (self._number, self._balances_number):
             inbox.fail(_refusal(str(text)))
         return False
 
 
 def _refusal(text: str) -> Fault:
-    denied = "Permission" in text or "Invalid session" in text
-    return (SourceRefused if denied else SourceUnavailable)(f"kraken {_STREAM}: {text}")
+    """What a refused subscription means; a token that has expired on its way is asked for anew."""
+    kind = SourceRefused if "Permission" in text else SourceUnavailable
+    return kind(f"kraken {_STREAM}: {text}")

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from data.instrument import Symbol
 from data.kraken_db.window import KEY_NAMES
+from execution.dead_man import DeadManSettings
 from execution.venues.ccxt_venue import CcxtVenueSettings
 
 Span = Annotated[timedelta, Field(gt=timedelta(0))]
@@ -29,6 +30,8 @@ class KrakenVenueSettings(CcxtVenueSettings):
     """A resting entry expires at Kraken after so long; without it, it stays."""
     attach_stops: bool = True
     """Whether an entry takes its stop along; else protection places it once it is filled."""
+    dead_man: DeadManSettings
+    """What takes resting entries back if the daemon is no more."""
     request_timeout: Span = timedelta(seconds=10)
     """The longest wait for one answer, in real time."""
 

@@ -105,19 +105,21 @@ def ticket_of(
     *,
     now: datetime,
     attach_stop: bool,
+    expires_within: timedelta | None = None,
     validate: bool = False,
 ) -> Ticket:
-    """How `order` is placed.
+    """How `order` is placed; an entry that rests ends after the shorter of two times, if any.
 
-    A spot order cannot turn a position, so nothing says reduce-only.
+    A spot order cannot turn a position, so nothing says reduce-only. What moves holdings is spot.
 
     Raises:
         OrderRefused: its quantity is not on the lot grid, so Kraken would trade another.
     """
     order = on_grid(order, instrument)
-    leverage = terms.leverage.get(order.symbol)
+    leverage = None if order.purpose.exchanges else terms.leverage.get(order.symbol)
     rests = order.trigger is not None or order.limit is not None
-    expiry = terms.entries_rest if rests and not order.reduce_only else None
+    spans = [span for span in (terms.entries_rest, expires_within) if span is not None]
+    expiry = min(spans) if spans and rests and not order.reduce_only else None
     stop = order.stop if attach_stop else None
     return Ticket(
         client_order_id=order.client_order_id,
@@ -128,6 +130,7 @@ def ticket_of(
         limit=order.limit,
         leverage=leverage,
         reduce_only=order.reduce_only and leverage is not None,
+        post_only=order.post_only,
         deadline=now + terms.deadline if terms.deadline is not None else None,
         expires_at=now + expiry if expiry is not None else None,
         close=None if stop is None else Close(type=OrderType.STOP_LOSS, price=stop),
@@ -310,6 +313,8 @@ def borrowed(rows: Mapping[str, Json], symbols: Mapping[str, Symbol]) -> dict[st
 def _type_of(order: Order) -> OrderType:
     if order.trigger is None:
         return OrderType.MARKET if order.limit is None else OrderType.LIMIT
+    if order.takes_profit:
+        return OrderType.TAKE_PROFIT if order.limit is None else OrderType.TAKE_PROFIT_LIMIT
     return OrderType.STOP_LOSS if order.limit is None else OrderType.STOP_LOSS_LIMIT
 
 

@@ -4,6 +4,7 @@ A stream and questions say the same things twice, late and in any order. Here th
 sequence: a fill is told when it is first heard of, a change once the fills that it counts are told.
 """
 
+import itertools
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +50,10 @@ class Telling:
             if heard.told is None or not heard.told.status.is_final
         ]
 
+    def since(self, size: int) -> Sequence[VenueEvent]:
+        """What has come since there were `size` undrained, but for what was drained meanwhile."""
+        return tuple(itertools.islice(self._events, size, None))
+
     def drain(self) -> Sequence[VenueEvent]:
         """What is to be told, in order."""
         events = tuple(self._events)
@@ -73,6 +78,15 @@ class Telling:
     def expect_order(self, client_order_id: str) -> None:
         """An order of ours is there, or may be: until it is told to be over, it works."""
         self._heard(client_order_id)
+
+    def awaits_fills(self, order: VenueOrder) -> bool:
+        """Whether `order` counts fills that are not told, so that it is not told either."""
+        return order.filled > self._heard(order.client_order_id).filled
+
+    def know_past(self, order: VenueOrder) -> None:
+        """All fills since our time began are heard: what `order` counts beside them is older."""
+        heard = self._heard(order.client_order_id)
+        heard.filled = max(heard.filled, order.filled)
 
     def forget_order(self, client_order_id: str) -> None:
         """The exchange knows no such order: nothing is to come of it, but for what is told."""

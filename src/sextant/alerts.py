@@ -24,6 +24,7 @@ class AlertKind(StrEnum):
     KILL_SWITCH = "kill_switch"  # it is thrown, has done its work, or has to begin again
     NO_STOP = "no_stop"  # a position is closed for want of the stop that it should have
     DESK_PAUSED = "desk_paused"  # its models failed too often in a row
+    DRIFT = "drift"  # holdings are far from their target shares
     ERROR = "error"  # a decision ended in an exception
     STALE_OVERLAY = "stale_overlay"  # a higher timeframe is too old to be read: it is neutral
 

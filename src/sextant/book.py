@@ -2,26 +2,41 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
 from data.account import AccountState
 from data.bar import Bar
-from data.instrument import Symbol
+from data.instrument import Instrument, Notional, Quantity, Side, Symbol
 from data.order_book import OrderBook
 from data.regime import Regime
 from data.snapshot import Snapshot
 from execution.blotter import ChargeBooked, FillBooked, Settled
 from execution.care import PositionCare
 from execution.difference import Reconciliation
+from execution.dust import DustWatch
 from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
+from execution.holdings import SetAside
 from execution.journal import OrderJournal
 from execution.kill_switch import KillSwitch, doubts, still_open, within
+from execution.passive import AT_ONCE, PassiveOrders, PassiveSettings
 from execution.protection import CancelOrder, Protection, ProtectiveAction
+from execution.relisted import Relisted
+from execution.tracking import TrackedOrder
 from risk.approval import ApprovedOrder, Rejection, Revision, Verdict, judge
-from risk.breaker import FlatSeen, OrderPlaced, Resume, RiskEvent, RiskState, TradingState
+from risk.breaker import (
+    FlatSeen,
+    OrderPlaced,
+    Rebalanced,
+    Resume,
+    RiskEvent,
+    RiskState,
+    TradingState,
+    Withdrawn,
+    trading_at,
+)
 from risk.breaker_orders import breaker_intents
 from risk.case import DeskAccount
 from risk.intent import OrderIntent, Purpose
@@ -29,10 +44,14 @@ from risk.limits import RiskLimits
 from risk.market import Market
 from risk.referral import Consent, Referral
 from sextant.alerts import AlertKind, Alerts
+from sextant.allocator import Allocator
+from sextant.evaluation.kept import Kept, kept_of
 from sextant.evaluation.scorecard import Scorecard
 from sextant.risk_record import RiskRecord
 from sextant.sight import market_of
 from sextant.subaccount import DeskRiskState, Subaccount
+
+_NOTHING = Quantity(Decimal(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +61,16 @@ class OrderNotTaken:
     at: datetime
     intent_id: str
     reason: str
+
+
+def _is_trade(intent: OrderIntent) -> bool:
+    """Whether an order counts as a trade when it is placed.
+
+    A stop that moves is none, nor is an order that waits at a target. One that is post-only counts
+    when it is over: what it has not got is taken before a cool-down begins.
+    """
+    aims = intent.purpose is Purpose.TAKE_PROFIT and intent.trigger is not None
+    return not (intent.replaces is not None or aims or intent.post_only)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +101,18 @@ class Book:
         scorecard: Scorecard,
         parts: Sequence[Subaccount] = (),
         desk_states: Mapping[str, RiskState] = MappingProxyType({}),
+        allocator: Allocator | None = None,
+        passive: PassiveSettings = AT_ONCE,
     ) -> None:
         self.engine = engine
+        self.allocator = allocator
+        self.passive = PassiveOrders(passive)
         self.ledger = engine.ledger
         self.limits = limits
         self._protection = protection
         self._care = care
+        self._spent_on_bags = engine.ledger.holdings.spent
+        self._dust = DustWatch(engine.instruments)
         self._switch = KillSwitch()
         self._looked: Reconciliation | None = None  # the last
         self._journal = journal
@@ -102,6 +137,25 @@ class Book:
         return RiskRecord(state, part.limits, write=write, changed=changed)
 
     @property
+    def instruments(self) -> Mapping[Symbol, Instrument]:
+        """The grids and minimums that we trade by."""
+        return self.engine.instruments
+
+    def relist(self, listed: Relisted) -> None:
+        """Trade by these grids, minimums and fees from now on.
+
+        A desk whose own limits have another fee keeps it.
+        """
+        before, fee = self.limits.taker_fee, {"taker_fee": listed.taker_fee}
+        self.engine.relist(listed.instruments)
+        self.limits = self.limits.model_copy(update=fee)
+        for part, _ in self._parts.values():
+            if part.limits.taker_fee == before:
+                part.limits = part.limits.model_copy(update=fee)
+            for instrument in listed.instruments:
+                part.ledger.relist(instrument)
+
+    @property
     def state(self) -> RiskState:
         """How the risk of the account stands."""
         return self._risk.state
@@ -111,10 +165,18 @@ class Book:
         """How the risk of each desk's own part stands."""
         return {desk: risk.state for desk, (_, risk) in self._parts.items()}
 
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """What is kept beside the trading book; nothing where that is off."""
+        if self.allocator is None:
+            return ()
+        assets = self.allocator.settings.rebalance.assets
+        return kept_of(self.ledger, assets, self.allocator.state.hodl)
+
     def mark(self, bar: Bar, *, now: datetime) -> None:
         """Value what we hold at the bar's close, and let the breakers see it."""
         self.ledger.mark(bar.symbol, bar.close, bar.closed_at)
-        self._risk.mark(self.ledger.equity, at=now)
+        self._risk.mark(self.ledger.equity, at=now, whole=self.ledger.whole)
         for part, risk in self._parts.values():
             part.mark(bar)
             risk.mark(part.ledger.equity, at=now)
@@ -152,6 +214,7 @@ class Book:
         now: datetime,
         can_revise: bool = False,
         consent: Consent | None = None,
+        filled: Quantity = _NOTHING,
     ) -> Verdict:
         """May we, and how much?"""
         account = self.account(now)
@@ -165,6 +228,7 @@ class Book:
             now=now,
             can_revise=can_revise,
             consent=consent,
+            filled=filled,
         )
 
     def _desk_account(self, strategy_id: str, account: AccountState) -> DeskAccount | None:
@@ -179,10 +243,9 @@ class Book:
         match verdict:
             case ApprovedOrder():
                 self._scorecard.verdicts.approve(verdict.intent, verdict.shadowed)
-                placed = OrderPlaced(symbol=verdict.intent.symbol, at=now)
-                for risk in self._risks_of(placed.symbol):
-                    if verdict.intent.replaces is None:  # a stop that moves is no trade
-                        risk.note(placed)
+                for risk in self._risks_of(verdict.intent.symbol):
+                    if _is_trade(verdict.intent):
+                        risk.note(_placed(verdict.intent, now))
                     risk.keep()
                 self._accept(verdict, now=now)
             case Rejection():
@@ -195,6 +258,11 @@ class Book:
                 self._journal.write(verdict)
                 self._scorecard.verdicts.send_back(verdict)
 
+    def note_order(self, symbol: Symbol, *, now: datetime) -> None:
+        """Let the breakers know of an order that was post-only, and is over."""
+        for risk in self._risks_of(symbol):
+            risk.note(OrderPlaced(symbol=symbol, at=now))
+
     def _accept(self, approved: ApprovedOrder, *, now: datetime) -> None:
         try:
             self.engine.accept(approved)
@@ -203,18 +271,29 @@ class Book:
             self._journal.write(
                 OrderNotTaken(at=now, intent_id=approved.intent.intent_id, reason=reason)
             )
+            return
+        if approved.intent.post_only:
+            self.passive.begin(approved)
 
     def _hear(self, settled: Settled | Reconciliation) -> None:
         """Let the breakers and the scorecard know what came of an order, or of asking the venue."""
         if isinstance(settled, Reconciliation):
-            self._look(settled)
+            if settled.was_asked:
+                self._look(settled)
             return
         self._switch.hear(settled)
-        if isinstance(settled, FillBooked):
+        self._care.hear(settled)
+        self.passive.hear(settled)
+        if isinstance(settled, FillBooked) and settled.order.purpose.exchanges:
+            self._scorecard.exchange(settled.fill)
+            self._note_withdrawal(settled.fill.filled_at)
+        elif isinstance(settled, FillBooked):
             self._scorecard.fill(settled.fill, self.rate(settled.fill.symbol.quote))
             if settled.closed is not None:
                 self.note(settled.closed)
-                self._scorecard.close(settled.closed)
+                self._scorecard.close(settled.closed, settled.attributed)
+                if self.allocator is not None:
+                    self.allocator.close(settled.closed)
             for part, risk in self._parts.values():
                 closed = part.book(settled.fill)
                 if closed is not None:
@@ -223,6 +302,22 @@ class Book:
             self._scorecard.charge(settled.charge, self.rate(settled.charge.asset))
             for part, _ in self._parts.values():
                 part.charge(settled.charge)
+
+    def set_aside(self, amount: SetAside) -> None:
+        """Move cash of the trading book into the bag of its currency."""
+        self.engine.record(amount)
+        self._note_withdrawal(amount.at)
+
+    def _note_withdrawal(self, at: datetime) -> None:
+        """Let no breaker take for a loss what has gone into a bag."""
+        before, self._spent_on_bags = self._spent_on_bags, self.ledger.holdings.spent
+        if more := self._spent_on_bags - before:
+            self._risk.note(Withdrawn(amount=Notional(more), at=at))
+
+    def may_exchange(self, now: datetime) -> bool:
+        """Whether the gate would let anything of the holdings be moved at all."""
+        is_active = trading_at(self.state, now) is TradingState.ACTIVE
+        return is_active and self.engine.reconciled
 
     def _risks_of(self, symbol: Symbol) -> list[RiskRecord]:
         """The states that an order in `symbol` concerns."""
@@ -234,7 +329,9 @@ class Book:
         kill switch, if it is on, has nothing left to end."""
         engine, account = self.engine, self.account(now)
         settled = self._protection.is_settled(account, engine.revision)
-        is_cared_for = not self._care.due(account, engine.orders, engine.plans)
+        is_cared_for = not self._care.due(
+            account, engine.trading_orders, engine.plans, ending=self._ending(account)
+        )
         return settled and is_cared_for and not self.is_ending(now)
 
     def is_ending(self, now: datetime) -> bool:
@@ -253,9 +350,13 @@ class Book:
         acted = False
         if not self._protection.is_settled(account, engine.revision):
             acted = self._protect(account, now=now)
-        acted |= self._do(self._care.review(account, engine.orders, engine.plans), now=now)
+        ending = self._ending(account)
+        due = self._care.review(account, engine.trading_orders, engine.plans, ending=ending)
+        acted |= self._do(due, now=now)
         if self._cut_down(account, now=now) or acted:
             account = self.account(now)
+        for dust in self._dust.review(account, self.ledger, revision=engine.revision):
+            self._journal.write(dust)
         self.alerts.look(self.state, account, now=now)
         return account
 
@@ -263,7 +364,7 @@ class Book:
         """Do what protection asks for; whether it asked for anything."""
         engine = self.engine
         actions = self._protection.review(
-            account, engine.orders, engine.plans, revision=engine.revision
+            account, engine.trading_orders, engine.plans, revision=engine.revision
         )
         return self._do(actions, now=now)
 
@@ -310,7 +411,8 @@ class Book:
         intents = orders.intents if orders is not None else ()
         cancelled: Sequence[str] = ()
         if risk.state.latch is not None:
-            cancelled = self._switch.in_the_way(engine.orders, intents, symbols=symbols)
+            working = self._orders_of(symbols)
+            cancelled = self._switch.in_the_way(working, intents, symbols=symbols)
             self._switch.ask(intents, now)
         for client_order_id in cancelled:
             engine.cancel(client_order_id)
@@ -328,8 +430,20 @@ class Book:
             if risk.state.latch is not None:
                 yield _Latched(risk=risk, account=part.of(account), symbols=part.symbols)
 
+    def _ending(self, account: AccountState) -> AbstractSet[Symbol]:
+        """The symbols in which a kill switch ends everything."""
+        ending: set[Symbol] = set()
+        for latched in self._latched(account):
+            ending |= self.engine.instruments.keys() if latched.symbols is None else latched.symbols
+        return ending
+
     def _still_open(self, latched: _Latched) -> tuple[str, ...]:
-        return still_open(latched.account, within(self.engine.orders, latched.symbols))
+        orders = self._orders_of(latched.symbols)
+        return still_open(latched.account, within(orders, latched.symbols))
+
+    def _orders_of(self, symbols: AbstractSet[Symbol] | None) -> Sequence[TrackedOrder]:
+        """What a kill switch ends: the account's ends all, a desk's none that is not a desk's."""
+        return self.engine.orders if symbols is None else self.engine.trading_orders
 
     def _doubts(self, latched: _Latched) -> tuple[str, ...]:
         symbols = self.engine.instruments if latched.symbols is None else latched.symbols
@@ -360,6 +474,15 @@ class Book:
             left |= dict.fromkeys(words)
         return tuple(left)
 
+    def exchange_market(self, intent: OrderIntent, orders: OrderBook | None) -> Market:
+        """The market in which an exchange is judged; of the book, the side that it would take."""
+        market = self._bare_market(intent.symbol)
+        if orders is None:
+            return market
+        side = Side.BUY if intent.direction.sign > 0 else Side.SELL
+        depth = orders.depth(side)
+        return replace(market, spread_bps=orders.spread_bps, book_at=orders.at, depth=depth)
+
     def _bare_market(self, symbol: Symbol) -> Market:
         """What is known of a market without a snapshot: enough for what only reduces."""
         mark = self.ledger.last_mark(symbol)
@@ -381,3 +504,10 @@ class Book:
         """Lift every halt that is in force, of the account and of the desks."""
         for record in (self._risk, *(risk for _, risk in self._parts.values())):
             record.note(resume)
+
+
+def _placed(intent: OrderIntent, now: datetime) -> OrderPlaced | Rebalanced:
+    """What its symbol rests from: a desk's order, or one that has moved holdings."""
+    if intent.purpose is Purpose.ALLOCATION:
+        return Rebalanced(symbol=intent.symbol, at=now)
+    return OrderPlaced(symbol=intent.symbol, at=now)

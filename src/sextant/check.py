@@ -12,14 +12,10 @@ from agents.interview import SEAT_VARIABLES
 from agents.prompts import BadPrompt, PromptLibrary
 from data.faults import Fault
 from data.postgres.binaries import found
-from sextant.market import require_daemon_market
-from sextant.settings import (
-    PROJECT,
-    Mode,
-    Settings,
-    SyntheticMarketSettings,
-    secret,
-)
+from sextant.market_settings import LiveMarketSettings, SyntheticMarketSettings
+from sextant.markets import require_daemon_market
+from sextant.settings import PROJECT, PaperTradingSettings, Settings, secret
+from sextant.stage_settings import Mode
 
 _ENOUGH_DISK = 1 << 30  # bytes; a year of one-minute bars of three symbols with its journal fits
 
@@ -42,6 +38,7 @@ def inspect_environment(settings: Settings, config: Path) -> list[Finding]:
         _prompts(settings, config),
         *_pace(settings, config),
         *_limits(settings, config),
+        *_fills(settings, config),
         _database(settings),
         *_folder(settings),
     ]
@@ -127,6 +124,17 @@ def _limits(settings: Settings, config: Path) -> Iterator[Finding]:
             text=f"{config}: risk.taker_fee {settings.risk.taker_fee} is below "
             f"paper_venue.taker_fee {settings.paper_venue.taker_fee}: rewards look better than "
             "they are",
+        )
+
+
+def _fills(settings: Settings, config: Path) -> Iterator[Finding]:
+    is_paper = isinstance(settings.venue, PaperTradingSettings)
+    is_live = isinstance(settings.market, LiveMarketSettings)
+    if is_paper and is_live and settings.paper_books is None:
+        yield Finding(
+            severity="note",
+            text=f"{config}: market.book_depth is not set, so paper fills from closed bars, which "
+            "know no order book; such a record lets no real money in",
         )
 
 

@@ -140,9 +140,9 @@ def rehearse(
         list[str] | None,
         typer.Option(
             "--fault",
-            help="What goes wrong, drawn from the seed: refused, lost, unanswered, duplicated, "
-            "reordered, dropped or sockets_closed=SHARE, answer_delay or event_delay=SECONDS; may "
-            "be given again.",
+            help="What goes wrong, drawn from the seed: refused, lost, unanswered, late, "
+            "duplicated, reordered, dropped, sockets_closed or tokens_expired=SHARE, answer_delay, "
+            "lateness_delay or event_delay=SECONDS; may be given again.",
         ),
     ] = None,
     state: Annotated[
@@ -204,13 +204,14 @@ def fidelity(
         ),
     ] = 2.0,
     cancelled_ahead: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             max=1,
-            help="Of what is cancelled in a queue, the believed part of our share before us.",
+            help="Of what is cancelled in a queue, the believed part of our share before us; "
+            "[paper_venue.book]'s if not given.",
         ),
-    ] = 0.5,
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Score how paper fills against recorded books and trades, beside the rules of simpler bots.
@@ -220,16 +221,20 @@ def fidelity(
     """
     from sextant.fidelity.command import Wanted, run_fidelity
 
+    settings = _settings(config)
+    book = settings.paper_venue.book
+    if cancelled_ahead is not None:
+        book = book.model_copy(update={"cancelled_ahead": Decimal(str(cancelled_ahead))})
     wanted = Wanted(
         files=files,
         market=symbol,
-        terms=_settings(config).paper_venue.terms,
+        terms=settings.paper_terms,
+        book_terms=book.terms,
         seed=seed,
         probes=probes,
         latency_spread=latency_spread,
         lifetime=timedelta(seconds=lifetime),
         warm_up=timedelta(seconds=warm_up),
-        cancelled_ahead=Decimal(str(cancelled_ahead)),
     )
     run_fidelity(wanted, as_json=as_json, console=Console())
 

@@ -81,6 +81,8 @@ def summary_of(house: House) -> Summary:
         currency=house.settings.account.currency,
         equity=house.session.book.ledger.equity,
         model_costs_usd=house.seats.budget.spent,
+        kept=house.session.book.kept,
+        whole=house.session.book.ledger.whole,
     )
 
 
@@ -114,7 +116,10 @@ class Daemon:
         with contextlib.ExitStack() as patience:
             reason = await self._work(patience, view=view)
             self._session.keep_costs()  # of decisions that were given up, too
+            self._session.withdraw_resting()
             await self._session.book.engine.drain()
+            if self._house.dead_man is not None:
+                await self._house.dead_man.end()
             await self._reconcile_in_the_end()
             self._house.journal.write(RunStopped(at=self._house.clock.now(), reason=reason))
             await self._house.journal.flush()
@@ -139,6 +144,10 @@ class Daemon:
                 ]
                 if (listen := self._house.venue.listen) is not None:
                     background.append(tasks.create_task(listen(), name="venue"))
+                if (dead_man := self._house.dead_man) is not None:
+                    background.append(tasks.create_task(dead_man.run(), name="dead-man"))
+                if (relisting := self._house.relisting) is not None:
+                    background.append(tasks.create_task(relisting.run(), name="relisting"))
                 background += [
                     tasks.create_task(_run(service), name=service.name)
                     for service in self._house.services()
@@ -188,7 +197,7 @@ class Daemon:
         async for event in events:
             await house.market.keep(event)
             if not isinstance(event, Bar):
-                session.note(event)
+                await session.hear(event)
                 continue
             if event.closed_at <= house.newest.get(event.symbol, event.opened_at):
                 continue  # seen before the restart
@@ -201,6 +210,7 @@ class Daemon:
     async def _take(self, bar: Bar, tasks: asyncio.TaskGroup) -> None:
         for desk, snapshot in await self._session.take(bar):
             self._worker(desk, snapshot, tasks).offer(snapshot)
+        self._session.look_at_holdings(bar)
 
     def _worker(self, desk: Desk, snapshot: Snapshot, tasks: asyncio.TaskGroup) -> "Worker":
         key = (desk.strategy_id, snapshot.instrument.symbol)
@@ -239,10 +249,18 @@ class Daemon:
         while True:
             await _WALL.sleep(_RECONCILE_AGAIN)
             waited += _RECONCILE_AGAIN
-            if waited < self._reconcile_after():
+            if waited < self._reconcile_after() and not self._money_has_moved():
                 continue
             waited = timedelta(0)
             await self._reconcile()
+
+    def _money_has_moved(self) -> bool:
+        """Whether the venue has told of a balance that has changed, and not by trading."""
+        outliving = self._house.venue.outliving
+        if outliving is None or not outliving.venue.moved.is_set():
+            return False
+        outliving.venue.moved.clear()
+        return True
 
     async def _reconcile_in_the_end(self) -> None:
         """What the venue has filled or charged until now is on record, if it answers in time."""
@@ -288,6 +306,7 @@ class Daemon:
                     title=title,
                     now=house.clock.now(),
                     model_costs_usd=house.seats.budget.spent,
+                    guard=house.dead_man.guard if house.dead_man is not None else None,
                 )
                 live.update(shown, refresh=True)
                 await _WALL.sleep(_VIEW_EVERY)

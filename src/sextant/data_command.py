@@ -31,7 +31,8 @@ from data.postgres.embedded import EmbeddedPostgres, FolderInUse, database
 from data.postgres.migrate import migrate
 from data.postgres.pool import Pool, connect
 from data.postgres.trades import PostgresTradeStore
-from sextant.settings import LiveMarketSettings, Settings, secret
+from sextant.market_settings import LiveMarketSettings
+from sextant.settings import Settings, secret
 
 _VENUES: Final = frozenset(Exchange)  # of which there is always more
 _CONSECUTIVE: Final = frozenset({Exchange.KRAKEN, Exchange.BINANCE, Exchange.BINANCE_TESTNET})

@@ -6,7 +6,7 @@ from datetime import datetime
 from agents.strategy import Strategy
 from data.account import AccountState
 from data.bar import Bar, Timeframe
-from data.instrument import Symbol
+from data.instrument import Instrument, Symbol
 from data.snapshot import MarketHistory, Snapshot, take_snapshot
 from sextant.outside import Heard
 
@@ -30,6 +30,11 @@ class Desk:
     ) -> Snapshot:
         """The market of `symbol` as it is known now, whether or not a bar has just closed."""
         return _snapshot(self._histories[symbol], account, now, heard)
+
+    def relist(self, instrument: Instrument) -> None:
+        """Show the strategy this grid from now on, if the instrument is its own."""
+        if (history := self._histories.get(instrument.symbol)) is not None:
+            history.instrument = instrument
 
     def learn(self, symbol: Symbol, past: Mapping[Timeframe, Sequence[Bar]]) -> None:
         """Take in the past of `symbol` by size, without deciding on it."""

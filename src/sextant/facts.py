@@ -15,15 +15,20 @@ from data.news import NewsItem
 from data.order_book import OrderBook
 from data.quality import Flaw
 from execution.charge import Charge
+from execution.dead_man import GuardChanged
 from execution.difference import Reconciliation
+from execution.dust import DustLeft
 from execution.fill import Fill
+from execution.holdings import SetAside
 from execution.order import Cancelling, Submitted, Submitting
+from execution.relisted import Relisted
 from execution.venue import OrderChanged
-from execution.venue_state import Placed, StopTriggered
+from execution.venue_state import CancelSent, Placed, StopTriggered
 from risk.approval import Rejection, Revision
 from risk.breaker import Flatten, Halt, Resume, RiskState
 from risk.referral import Referral
 from sextant.alerts import Alert
+from sextant.allocator import Allocated, AllocationState
 from sextant.book import OrderNotTaken
 from sextant.command import Command
 from sextant.cycle import Decision, Regeneration
@@ -59,6 +64,7 @@ class RunStarted:
     warmed_up_to: Mapping[Symbol, datetime]  # by symbol: close of the newest bar known before
     past: Mapping[Symbol, Mapping[Timeframe, Stretch]]  # what the desks learnt before
     resumed: bool
+    holds_targets: tuple[Symbol, ...] = ()  # where stop and target may rest side by side
 
     @property
     def warm_up_bars(self) -> int:
@@ -148,6 +154,13 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestingWithdrawn:
+    """The daemon stops, and has what rests before it takes cancelled."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCosts:
     """What the models have cost since 00:00 UTC, calls without an answer included."""
 
@@ -192,6 +205,7 @@ TOPICS: Mapping[str, type] = {
     "regeneration": Regeneration,
     "costs": ModelCosts,
     "watch": Watched,
+    "withdrawal": RestingWithdrawn,
     "skip": DecisionSkipped,
     "error": DecisionFailed,
     "alert": Alert,
@@ -212,13 +226,20 @@ TOPICS: Mapping[str, type] = {
     "order": OrderChanged,
     "fill": Fill,
     "charge": Charge,
+    "allocation": Allocated,
+    "allocation_state": AllocationState,
+    "set_aside": SetAside,
     "reconciliation": Reconciliation,
+    "dust": DustLeft,
+    "guard": GuardChanged,
+    "relisted": Relisted,
 }
 """What our journal holds, by topic (S1-141)."""
 
 VENUE_TOPICS: Mapping[str, type] = {
     "placed": Placed,
     "triggered": StopTriggered,
+    "cancel_sent": CancelSent,
     "order": OrderChanged,
     "fill": Fill,
     "charge": Charge,

@@ -9,7 +9,9 @@ from functools import partial
 
 import structlog
 
+from data.bar import Timeframe
 from data.clock import Clock, SystemClock
+from data.collect.patience import Patience
 from data.faults import Refused, Transient
 from data.feed import MarketFeed
 from data.instrument import Symbol
@@ -20,19 +22,26 @@ from data.postgres.migrate import migrate
 from data.postgres.pool import Pool, connect
 from data.postgres.upkeep import upkeep
 from data.store import BarStore, StoreUnavailable
+from execution.dead_man import DeadMan
+from execution.difference import Reconciliation
+from execution.engine import Engine
 from execution.reconcile import reconcile
 from sextant import wiring
 from sextant.facts import codec, rehearsal_codec, venue_codec
-from sextant.history import read_past, warm_up
+from sextant.history import MarketPast, read_past, warm_up
 from sextant.journal.codec import Codec
 from sextant.journal.postgres import PostgresJournal
-from sextant.market import DaemonMarket, Service, open_market, require_daemon_market
+from sextant.market import DaemonMarket, Service, waiting_for
+from sextant.market_settings import RehearsalMarketSettings
+from sextant.markets import open_market, require_daemon_market
 from sextant.outside import Outside
 from sextant.recovery import Recollection
+from sextant.relisting import Relisting
 from sextant.session import Session
-from sextant.settings import RehearsalMarketSettings, Settings, secret
+from sextant.settings import Settings, secret
 from sextant.stages import Cleared, require_cleared
 from sextant.venues import OpenVenue, Surroundings, open_venue
+from sextant.vigil import Vigil
 
 _WALL, _UPKEEP_EVERY = SystemClock(), timedelta(days=1)
 _OWN_HISTORY_EVERY = timedelta(minutes=15)
@@ -53,6 +62,8 @@ class House:
     seats: wiring.Roster
     newest: Mapping[Symbol, datetime]  # close of the newest bar of each symbol dealt with before
     venue: OpenVenue
+    dead_man: DeadMan | None  # None: the venue ends with us
+    relisting: Relisting | None  # the same
     pool: Pool
     give_up: Callable[[], None]  # stops the journals' writers; who waits for them learns it
 
@@ -177,15 +188,10 @@ async def _furnish(
     before = Recollection(settings.desk, parts, outside)
     await engine.recover(before.following(journal.facts()))
     before.require_same(settings, market.name)
+    dead_man = wiring.dead_man(venue, engine, journal, clock, before.guard)
     now, real = clock.now(), SystemClock()
     seats = wiring.roster(settings, real, spent_today=before.spent_on(real.now()))
-    needs = wiring.history_needs(settings, seats)
-    # The journal, not the store, says which bars were dealt with: a bar is stored first.
-    newest = {symbol: before.newest.get(symbol, now) for symbol in settings.instruments}
-    for symbol, until in newest.items():
-        await market.bring_past(symbol, needs, until)
-    everywhere = dict.fromkeys(settings.instruments, needs)
-    past = await read_past(bars, settings.market.timeframe, everywhere, until=newest)
+    past = await _past(settings, market, bars, wiring.history_needs(settings, seats), before, now)
     wiring.mark(engine, parts, past)
     await venue.recall(past.newest)
     session = wiring.session(
@@ -195,12 +201,16 @@ async def _furnish(
         state=before.state,
         parts=parts,
         desk_states=before.desk_states,
+        allocation=before.allocation,
         paper=venue.paper,
         journal=journal,
         clock=clock,
         keep_all=True,
         outside=outside,
     )
+    if venue.outliving is not None:
+        most = venue.outliving.dead_man.deadline
+        session.vigil = Vigil(engine, clock, most=most)
     warm_up(session.desks, past)
     started = wiring.run_started(
         settings, venue.venue, seats, market.name, now, past, resumed=resumed
@@ -210,7 +220,7 @@ async def _furnish(
     journal.write(started)
     for left in (*before.undecided(now), *before.unanswered(now)):
         journal.write(left)
-    reconciliation = await reconcile(engine)  # with the book listening: trades may have closed
+    reconciliation = await _reconciled(engine)  # with the book listening: trades may have closed
     for difference in reconciliation.differences:
         _log.warning("reconciled", kind=difference.kind, subject=difference.subject)
     await journal.flush()
@@ -225,6 +235,33 @@ async def _furnish(
         seats=seats,
         newest={bar.symbol: bar.closed_at for bar in past.newest} | before.newest,
         venue=venue,
+        dead_man=dead_man,
+        relisting=wiring.relisting(venue, session, clock),
         pool=pool,
         give_up=give_up,
     )
+
+
+async def _past(
+    settings: Settings,
+    market: DaemonMarket,
+    bars: BarStore,
+    needs: Mapping[Timeframe, int],
+    before: Recollection,
+    now: datetime,
+) -> MarketPast:
+    """So many bars of each size, up to where each symbol was dealt with before.
+
+    The journal, not the store, says where that was: a bar is stored first.
+    """
+    newest = {symbol: before.newest.get(symbol, now) for symbol in settings.instruments}
+    for symbol, until in newest.items():
+        await market.bring_past(symbol, needs, until)
+    everywhere = dict.fromkeys(settings.instruments, needs)
+    return await read_past(bars, settings.market.timeframe, everywhere, until=newest)
+
+
+async def _reconciled(engine: Engine) -> Reconciliation:
+    """What the books and the venue's differed in; the start waits for a venue that cannot say."""
+    report = waiting_for(f"the account at {engine.venue.name}")
+    return await Patience(clock=engine.clock).insist(lambda: reconcile(engine), report)

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from agents.prompts import PromptLibrary
 from sextant.facts import RunStarted, codec
-from sextant.settings import PROJECT, Mode, Settings, VenueSettings
+from sextant.settings import PROJECT, Settings, VenueSettings
 from sextant.stage_record import record_before, verified_records
+from sextant.stage_settings import Mode
 from sextant.stages import (
     Bounds,
     Cleared,

@@ -1,15 +1,16 @@
 """What the journal says of the time before this start: where we were, and what was left undone."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from data.faults import Refused
 from data.instrument import Symbol
-from execution.charge import Charge
-from execution.fill import Fill
+from execution.dead_man import UNTOLD, GuardChanged
 from risk.breaker import RiskState
 from risk.referral import Referral
+from sextant.allocator import AllocationState
+from sextant.allocator_settings import AllocatorSettings, portfolio_of
 from sextant.cycle import Decision
 from sextant.facts import (
     BarSeen,
@@ -22,8 +23,9 @@ from sextant.facts import (
 )
 from sextant.outside import Outside
 from sextant.referrals import End, ReferralEnded
-from sextant.settings import AccountSettings, DeskSettings, Mode, Settings
-from sextant.subaccount import DeskRiskState, Subaccount
+from sextant.settings import AccountSettings, DeskSettings, Settings
+from sextant.stage_settings import Mode
+from sextant.subaccount import DeskRiskState, Rebooking, Subaccount
 
 
 class AnotherAccount(Refused):
@@ -38,13 +40,15 @@ class Recollection:
     ) -> None:
         self._desks = desks
         self._outside = outside  # which learns the headlines again
-        self._parts = parts  # whose ledgers are brought up to date on the way
+        self._parts = Rebooking(parts)  # their ledgers are brought up to date on the way
         self._costs: ModelCosts | None = None
         self._run: RunStarted | None = None
         self._undecided: dict[tuple[str, str, datetime], None] = {}
         self._waiting: dict[str, None] = {}  # ids of the intents that wait for a person
         self.state: RiskState | None = None  # the newest on record
         self.desk_states: dict[str, RiskState] = {}  # the same of each desk's own part
+        self.allocation = AllocationState()  # the newest on record
+        self.guard = UNTOLD  # of resting entries, as last changed
         self.newest: dict[Symbol, datetime] = {}  # close of the newest bar seen, by symbol
 
     async def following(self, facts: AsyncIterable[object]) -> AsyncIterator[object]:
@@ -55,17 +59,14 @@ class Recollection:
 
     def take(self, fact: object) -> None:
         """Take in the next fact."""
+        self._parts.take(fact)
         match fact:
+            case AllocationState():
+                self.allocation = fact
             case RiskState():
                 self.state = fact
             case DeskRiskState():
                 self.desk_states[fact.strategy_id] = fact.state
-            case Fill():
-                for part in self._parts:
-                    part.book(fact)
-            case Charge():
-                for part in self._parts:
-                    part.charge(fact)
             case NewsSeen():
                 self._outside.learn(fact.item)
             case ModelCosts():
@@ -76,6 +77,8 @@ class Recollection:
                 self._undecided.clear()  # the start has said why
             case BarSeen():
                 self._see(fact)
+            case GuardChanged():
+                self.guard = fact.guard
             case Referral():
                 self._waiting[fact.intent.intent_id] = None
             case ReferralEnded():
@@ -107,6 +110,15 @@ class Recollection:
             raise AnotherAccount(f"{what} of mode {run.mode} at {venue}; {instead}")
         if _opening(kept) != _opening(settings.account):
             raise AnotherAccount(f"{what} of another [account]: {_opening(kept)}; {instead}")
+        said = run.settings.get("allocation")
+        portfolio = portfolio_of(
+            kept.balances, AllocatorSettings.model_validate(said) if said is not None else None
+        )
+        if portfolio != settings.portfolio:
+            raise AnotherAccount(
+                f"{what} of another [allocation]: beside the trading book, it kept "
+                f"{_listed(portfolio) or 'nothing'} when they began; {instead}"
+            )
 
     def spent_on(self, now: datetime) -> Decimal:
         """What models have cost on the day of `now`, in real time, in USD."""
@@ -141,5 +153,9 @@ class Recollection:
 
 def _opening(account: AccountSettings) -> str:
     """What the account began with, in `currency`'s books; an asset without a balance is none."""
-    balances = (f"{amount.normalize():f} {a}" for a, amount in account.balances.items() if amount)
-    return f"{', '.join(sorted(balances))}, counted in {account.currency}"
+    return f"{_listed(account.balances)}, counted in {account.currency}"
+
+
+def _listed(amounts: Mapping[str, Decimal]) -> str:
+    named = (f"{amount.normalize():f} {asset}" for asset, amount in amounts.items() if amount)
+    return ", ".join(sorted(named))

@@ -3,9 +3,10 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from data.bar import Timeframe
-from data.clock import PacedClock
+from data.clock import Clock, PacedClock
 from data.collect.venues import Exchange, open_source, rate_budget
 from data.feed import MarketEvent, MarketFeed
 from data.feeds.live_ports import FeedWatcher
@@ -16,40 +17,61 @@ from data.postgres.pool import Pool
 from execution.journal import OrderJournal
 from execution.venues.kraken_limits import Tier as Verified
 from execution.venues.kraken_settings import KrakenVenueSettings
-from sextant.market import LiveMarket, Newest, Service, Site
+from sextant.live_market import LiveMarket
+from sextant.market import Newest, Service, Site
+from sextant.market_settings import RehearsalMarketSettings
 from sextant.rehearsal.rates import Tier
 from sextant.rehearsal.record import AccountRecord
 from sextant.rehearsal.scenes import synthetic
 from sextant.rehearsal.server import RehearsalServer, Terms
-from sextant.settings import RehearsalMarketSettings, Settings
+from sextant.settings import Settings
 
 _TICK, _HEARTBEAT = timedelta(seconds=0.25), timedelta(seconds=1)  # of real time
 
 
+class RehearsalExchange(Protocol):
+    """Where the exchange of a rehearsal runs; its time is market time."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def begin_after(self, at: datetime) -> None:
+        """Our records end at `at`."""
+        ...
+
+    async def open(self, books: OrderJournal, running: contextlib.AsyncExitStack) -> Site:
+        """Return once it takes orders; what is entered into `running` ends with the market."""
+        ...
+
+
 class RehearsalMarket:
-    """The exchange runs in this process, on loopback; the daemon knows nothing of it but that.
+    """The exchange is on this machine; the daemon knows nothing of it but that."""
 
-    Its time is market time, which stands until the exchange has opened, and while no daemon runs.
-    """
-
-    def __init__(self, settings: Settings, rehearsal: RehearsalMarketSettings, pool: Pool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rehearsal: RehearsalMarketSettings,
+        pool: Pool,
+        exchange: RehearsalExchange,
+    ) -> None:
         self.name = f"rehearsal-{rehearsal.seed}"
-        self.clock = PacedClock(rehearsal.start, speed=rehearsal.speed, standing=True)
+        self.site: Site | None = None
         self._settings = settings
         self._rehearsal = rehearsal
         self._pool = pool
-        self._server: RehearsalServer | None = None
+        self._exchange = exchange
         self._followed: LiveMarket | None = None
         self._running = contextlib.AsyncExitStack()
 
+    @property
+    def clock(self) -> Clock:
+        return self._exchange.clock
+
     def begin_after(self, at: datetime) -> None:
-        self.clock.stand_at(at)
+        self._exchange.begin_after(at)
 
     async def reach(self, books: OrderJournal) -> None:
-        """Open the exchange as its books left it, and let time run."""
-        server = self._server = self._exchange(await AccountRecord.open(books))
-        await self._running.enter_async_context(server.serving())
-        self.clock.go()
+        site = self.site = await self._exchange.open(books, self._running)
         budget = rate_budget(Exchange.KRAKEN, self.clock)
         self._followed = LiveMarket(
             self._settings,
@@ -57,43 +79,11 @@ class RehearsalMarket:
             self._pool,
             name=self.name,
             clock=self.clock,
-            source=open_source(Exchange.KRAKEN, self.clock, budget=budget, urls=server.urls),
+            source=open_source(Exchange.KRAKEN, self.clock, budget=budget, urls=site.urls),
             budget=budget,
         )
         self._running.push_async_callback(self._followed.close)
         await self._followed.reach(books)
-
-    def _exchange(self, record: AccountRecord) -> RehearsalServer:
-        settings, speed = self._settings, self._rehearsal.speed
-        scene = synthetic(
-            seed=self._rehearsal.seed,
-            symbols=list(settings.instruments),
-            start=self.clock.now() if record.account is None else record.account.at,
-        )
-        terms = Terms(
-            balances=settings.account.balances,
-            listings=scene.listings,
-            tier=_tier(settings),
-            seed=self._rehearsal.seed,
-            tick=_TICK * speed,
-            heartbeat=_HEARTBEAT * speed,
-        )
-        return RehearsalServer(
-            terms,
-            prices=scene.prices,
-            clock=self.clock,
-            tape=scene.tape,
-            past=scene.past,
-            traded=scene.traded,
-            record=record,
-        )
-
-    @property
-    def site(self) -> Site | None:
-        if self._server is None:
-            return None
-        keyring = self._server.keyring
-        return Site(urls=self._server.urls, key=keyring.key, secret=keyring.secret)
 
     @property
     def _live(self) -> LiveMarket:
@@ -123,6 +113,55 @@ class RehearsalMarket:
 
     async def close(self) -> None:
         await self._running.aclose()
+
+
+class HostedExchange:
+    """The exchange in this process, on loopback.
+
+    Its time stands until it has opened, and while no daemon runs.
+    """
+
+    def __init__(self, settings: Settings, rehearsal: RehearsalMarketSettings) -> None:
+        self.clock = PacedClock(rehearsal.start, speed=rehearsal.speed, standing=True)
+        self.server: RehearsalServer | None = None
+        self._settings = settings
+        self._rehearsal = rehearsal
+
+    def begin_after(self, at: datetime) -> None:
+        self.clock.stand_at(at)
+
+    async def open(self, books: OrderJournal, running: contextlib.AsyncExitStack) -> Site:
+        """Open the exchange as its books left it, and let time run."""
+        server = self.server = self._made(await AccountRecord.open(books))
+        await running.enter_async_context(server.serving())
+        self.clock.go()
+        return Site(urls=server.urls, key=server.keyring.key, secret=server.keyring.secret)
+
+    def _made(self, record: AccountRecord) -> RehearsalServer:
+        settings, speed = self._settings, self._rehearsal.speed
+        scene = synthetic(
+            seed=self._rehearsal.seed,
+            symbols=list(settings.instruments),
+            start=self.clock.now() if record.account is None else record.account.at,
+        )
+        terms = Terms(
+            balances=settings.account.balances,
+            listings=scene.listings,
+            tier=_tier(settings),
+            seed=self._rehearsal.seed,
+            speed=speed,
+            tick=_TICK * speed,
+            heartbeat=_HEARTBEAT * speed,
+        )
+        return RehearsalServer(
+            terms,
+            prices=scene.prices,
+            clock=self.clock,
+            tape=scene.tape,
+            past=scene.past,
+            traded=scene.traded,
+            record=record,
+        )
 
 
 def _tier(settings: Settings) -> Tier:

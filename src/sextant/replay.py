@@ -17,6 +17,7 @@ from data.feeds.recorded import BarReading, count_rows, file_digest, merge, read
 from execution.reconcile import reconcile
 from execution.venues.paper import PaperVenue
 from sextant import wiring
+from sextant.allocator import AllocationState
 from sextant.evaluation.report import table, write_report
 from sextant.evaluation.summary import Summary, summarise
 from sextant.facts import RunStopped, codec
@@ -100,7 +101,7 @@ async def replay(
         paper = PaperVenue(
             name="paper",
             instruments=settings.instruments,
-            terms=settings.paper_venue.terms,
+            terms=settings.paper_terms,
             margin=settings.paper_venue.margin,
             balances=settings.account.balances,
             journal=UnkeptJournal(),
@@ -115,6 +116,7 @@ async def replay(
             state=None,
             parts=wiring.subaccounts(settings, clock),
             desk_states={},
+            allocation=AllocationState(),
             paper=paper,
             journal=ours,
             clock=clock,
@@ -137,6 +139,8 @@ async def replay(
         currency=settings.account.currency,
         equity=engine.ledger.equity,
         model_costs_usd=seats.budget.spent,
+        kept=session.book.kept,
+        whole=engine.ledger.whole,
     )
     return session, summary
 
@@ -147,10 +151,11 @@ async def drive(session: Session, events: Iterable[MarketEvent], clock: ManualCl
     for event in events:
         clock.move_to(known_at(event))
         if not isinstance(event, Bar):
-            session.note(event)
+            await session.hear(event)
             continue
         for desk, snapshot in await session.take(event):
             await session.decide(desk, snapshot)
+        session.look_at_holdings(event)
         if engine.has_work:
             await session.work_off()
 

@@ -18,6 +18,7 @@ from data.store_memory import MemoryBarStore
 from execution.blotter import Blotter
 from execution.ledger import Ledger
 from risk.breaker import RiskState
+from sextant.evaluation.kept import Kept, kept_of
 from sextant.evaluation.report import table, write_report
 from sextant.evaluation.retelling import Retelling
 from sextant.evaluation.scorecard import Scorecard
@@ -192,6 +193,8 @@ async def _tell(source: _Source, window: Window) -> Told:
         currency=settings.account.currency,
         equity=reader.retelling.ledger.equity,
         model_costs_usd=reader.retelling.spent,
+        kept=reader.kept(),
+        whole=reader.retelling.ledger.whole,
     )
     return Told(
         summary=summary, card=card, runs=reader.runs, records=reader.records, state=reader.state()
@@ -227,7 +230,9 @@ class _Reader:
         self, settings: Settings, bars_of: Callable[[str], BarStore], window: Window
     ) -> None:
         account, instruments = settings.account, settings.instruments
-        ledger = Ledger(account.currency, account.balances, instruments)
+        ledger = Ledger(
+            account.currency, account.balances, instruments, portfolio=settings.portfolio
+        )
         blotter = Blotter(ledger, instruments, remembered=settings.engine.remembered)
         self.retelling = Retelling(_card(settings), ledger, blotter)
         self.records = 0
@@ -260,6 +265,13 @@ class _Reader:
             past = await read_past(market, base, prices, until=fact.warmed_up_to)
             for bar in past.newest:
                 self.retelling.mark(bar)
+
+    def kept(self) -> tuple[Kept, ...]:
+        """What was kept beside the trading book in the end; nothing where that was off."""
+        asked, retelling = self._settings.allocation, self.retelling
+        if asked is None or not asked.enabled:
+            return ()
+        return kept_of(retelling.ledger, asked.rebalance.assets, retelling.allocation.hodl)
 
     def state(self) -> RiskState | None:
         """How the risk of the account stood in the end."""

@@ -35,9 +35,9 @@ class RiskRecord:
         at = event.closed_at if isinstance(event, ClosedTrade) else event.at
         self._become(next_state(self.state, event, self.limits), at)
 
-    def mark(self, equity: Notional | None, *, at: datetime) -> None:
-        """Let the state know what the book is worth."""
-        self._become(self._marks.after(self.state, equity, at), at)
+    def mark(self, equity: Notional | None, *, at: datetime, whole: Notional | None = None) -> None:
+        """Let the state know what the book is worth, and what with all that is kept beside it."""
+        self._become(self._marks.after(self.state, equity, at, whole=whole), at)
 
     def keep(self) -> None:
         """See to it that the state is on record, before the order that it allows."""

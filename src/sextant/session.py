@@ -7,13 +7,14 @@ from datetime import datetime
 from agents.council.consensus import Consensus
 from agents.llm.budget import Budget
 from agents.strategy import Deliberation
+from data.account import AccountState
 from data.bar import Bar
 from data.clock import Clock
 from data.defect import Defect
 from data.faults import Corrupt
 from data.feed import FeedInterrupted
 from data.funding import FundingRate
-from data.instrument import Symbol
+from data.instrument import Price, Quantity, Side, Symbol
 from data.market_watch import MarketWatch
 from data.news import NewsItem
 from data.order_book import OrderBook
@@ -22,9 +23,20 @@ from data.regime import Regime
 from data.snapshot import Snapshot
 from data.trade import Trade
 from execution.journal import OrderJournal
+from execution.passive import (
+    Ended,
+    as_booked,
+    at_market,
+    passive_form,
+    rest_of,
+    resting,
+    wished_side,
+)
+from execution.relisted import Relisted
 from execution.venues.paper import PaperVenue
 from risk.approval import ApprovedOrder, Revision, Verdict
 from risk.breaker import MarketSeen, ModelAnswered, ModelFailed
+from risk.intent import OrderIntent, Purpose
 from risk.referral import Consent, Referral
 from sextant.alerts import AlertKind
 from sextant.book import Book
@@ -42,11 +54,13 @@ from sextant.facts import (
     GapSeen,
     ModelCosts,
     NewsSeen,
+    RestingWithdrawn,
     Watched,
 )
 from sextant.outside import Outside
 from sextant.referrals import End, Referrals, Waiting
-from sextant.sight import MoveWatch, wildness
+from sextant.sight import MoveWatch, true_range, wildness
+from sextant.vigil import Vigil
 
 _NOT_NEW = (FlawKind.DUPLICATE, FlawKind.OUT_OF_ORDER)
 
@@ -91,6 +105,8 @@ class Session:
         self._outside = outside
         self._shown_funding: dict[Symbol, FundingRate] = {}
         self.referrals = Referrals(journal, scorecard.verdicts)
+        self._resting: dict[str, tuple[Desk, Regime]] = {}  # whose orders rest first, by their ids
+        self.vigil = Vigil(book.engine, clock, most=None)
 
     async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
         """Let one closed bar in: fills, marks, stops; then what each desk sees of it.
@@ -112,10 +128,10 @@ class Session:
         if not any(flaw.kind is FlawKind.JUMP for flaw in flaws):
             self.book.mark(bar, now=now)  # one bad tick must not move a peak or trip a breaker
         self._watch_moves(bar, now)
-        account = self.book.guard(now=now)
+        account = self.guard(now)
         if self.referrals:
             self.referrals.expire(now)
-        self.scorecard.see(bar, self.book.ledger.equity)
+        self.scorecard.see(bar, self.book.ledger.earned)
         sightings = []
         heard = self._outside.heard(bar.symbol, now)
         for desk in self.desks:
@@ -131,6 +147,14 @@ class Session:
         if rate is not None and rate is not self._shown_funding.get(symbol):
             self._shown_funding[symbol] = rate
             self._journal.write(FundingSeen(at=now, rate=rate))
+
+    def relist(self, listed: Relisted) -> None:
+        """The venue has other grids, minimums or fees: they hold from here on."""
+        self._journal.write(listed)
+        self.book.relist(listed)
+        for instrument in listed.instruments:
+            for desk in self.desks:
+                desk.relist(instrument)
 
     def learn(self, item: NewsItem) -> None:
         """Take a headline in; each goes on record once, when it is learned."""
@@ -151,12 +175,69 @@ class Session:
 
     def look_after(self) -> None:
         """Look at the data and the stops between two bars too: a feed may be silent."""
+        self.vigil.look()
         now = self._clock.now()
         for symbol in self._moves:
             self.unfit(symbol, now)
-        if not self.book.is_guarded(now):
+        if not self.book.is_guarded(now) or self._has_rested(now):
             self._journal.write(Watched(at=now))
-            self.book.guard(now=now)
+            self.guard(now)
+
+    def guard(self, now: datetime) -> AccountState:
+        """Take what resting orders have not got in time, and see to positions and their stops.
+
+        Returns the book as it is then.
+        """
+        passive, engine = self.book.passive, self.book.engine
+        for client_order_id in passive.overdue(engine.orders, now):
+            passive.crosses(client_order_id)
+            engine.cancel(client_order_id)
+        for ended in passive.take_ended():
+            whose = self._resting.pop(ended.first.intent.intent_id, None)
+            if whose is None or not self._take_rest(ended, *whose, now=now):
+                self.book.note_order(ended.first.intent.symbol, now=now)
+        return self.book.guard(now=now)
+
+    def withdraw_resting(self) -> None:
+        """Have what rests before it takes cancelled: when we are gone, nobody sees to its fills."""
+        engine = self.book.engine
+        if names := resting(engine.orders):
+            self._journal.write(RestingWithdrawn(at=self._clock.now()))
+        for client_order_id in names:
+            engine.cancel(client_order_id)
+
+    def _has_rested(self, now: datetime) -> bool:
+        passive = self.book.passive
+        return passive.has_ended or bool(passive.overdue(self.book.engine.orders, now))
+
+    def _take_rest(self, ended: Ended, desk: Desk, regime: Regime, *, now: datetime) -> bool:
+        """Have what an order that is over has not got judged again, at market; whether it passes.
+
+        An entry whose filled part has been closed meanwhile goes no further.
+        """
+        intent, symbol = ended.first.intent, ended.first.intent.symbol
+        tracked = self.book.engine.blotter.find(intent.intent_id)
+        if tracked is None or not (ended := as_booked(ended, tracked)).left:
+            return False
+        account, sign = self.book.account(now), tracked.order.side.sign
+        held = self.book.ledger.held(symbol) * sign
+        if (held < ended.filled) if ended.first.enters else (held >= 0):
+            return False
+        rest = rest_of(ended, now)
+        heard = self._outside.heard(symbol, now)
+        snapshot = desk.look(symbol, account, now=now, heard=heard)
+        self._show_orders(symbol, now)
+        market = self.book.market(snapshot, rest, regime, self._orders.get(symbol))
+        filled = Quantity(ended.filled * (sign if ended.first.enters else 0))
+        verdict = self.book.judge(rest, market, filled=filled, now=now)
+        self.book.act(verdict, now=now)
+        return isinstance(verdict, ApprovedOrder)
+
+    async def hear(self, event: Trade | OrderBook | FundingRate | FeedInterrupted) -> None:
+        """Take what comes between bars: paper first, whose orders books and trades fill."""
+        if self._paper is not None and isinstance(event, OrderBook | Trade):
+            await self._paper.hear(event)
+        self.note(event)
 
     def note(self, event: Trade | OrderBook | FundingRate | FeedInterrupted) -> None:
         """Put a hole in the feed on record; keep the newest order book for the rules."""
@@ -193,14 +274,18 @@ class Session:
 
         An exception ends this decision with no order and an error on record; the desk goes on, and
         after several in a row the rules let it enter nothing for a time. `Corrupt` ends the
-        process. On data that is not fit nobody decides.
+        process. On data that is not fit, or that we slept through, nobody decides.
         """
         unfit = self.unfit(snapshot.instrument.symbol, self._clock.now())
         if unfit:
             self.skip(desk, snapshot, f"its data: {unfit}")
             return
         try:
+            if self._slept_through(desk, snapshot):
+                return
             deliberation = await desk.strategy.decide(snapshot)
+            if self._slept_through(desk, snapshot):
+                return
             verdict = self.conclude(desk, snapshot, deliberation, now=self._clock.now())
             if isinstance(verdict, Revision):
                 await self.ask_again(desk, snapshot, deliberation.regime, verdict)
@@ -210,6 +295,14 @@ class Session:
             if isinstance(error, ExceptionGroup) and error.subgroup(Corrupt) is not None:
                 raise
             self._fail(desk, snapshot, error)
+
+    def _slept_through(self, desk: Desk, snapshot: Snapshot) -> bool:
+        """Whether its bar closed before we woke; then it is passed over, on record."""
+        self.vigil.look()
+        is_past = self.vigil.slept_through(snapshot.bar.closed_at)
+        if is_past:
+            self.skip(desk, snapshot, "the process stood still meanwhile")
+        return is_past
 
     def conclude(
         self, desk: Desk, snapshot: Snapshot, deliberation: Deliberation, *, now: datetime
@@ -230,6 +323,8 @@ class Session:
         symbol = snapshot.instrument.symbol
         if deliberation.intent is not None:
             self._show_orders(symbol, now)
+            intent = self._formed(deliberation.intent, snapshot)
+            deliberation = replace(deliberation, intent=intent)
         decision, verdict = conclude(
             desk.strategy_id,
             snapshot,
@@ -252,6 +347,7 @@ class Session:
         now = self._clock.now()
         symbol = snapshot.instrument.symbol
         self._show_orders(symbol, now)
+        intent = self._formed(intent, snapshot) if intent is not None else None
         again, verdict = conclude_again(
             revision,
             intent,
@@ -269,14 +365,34 @@ class Session:
         if verdict is not None:
             self._act(desk, regime, verdict, now=now)
 
+    def _formed(self, intent: OrderIntent, snapshot: Snapshot) -> OrderIntent:
+        """`intent` as it goes out: with the range that its stop trails by, and resting first."""
+        if intent.purpose is Purpose.ENTRY:
+            intent = replace(intent, atr=true_range(snapshot))
+        touch = self._touch(intent)
+        if touch is None:
+            return intent
+        return passive_form(intent, touch, snapshot.instrument, self.book.passive.settings)
+
+    def _touch(self, intent: OrderIntent) -> Price | None:
+        """The best price of the intent's own side, or else the newest; None without either."""
+        orders, mark = self._orders.get(intent.symbol), self.book.ledger.last_mark(intent.symbol)
+        if orders is not None:
+            own = orders.bids if wished_side(intent) is Side.BUY else orders.asks
+            if own:
+                return own[0].price
+        return mark.price if mark is not None else None
+
     def _act(self, desk: Desk, regime: Regime, verdict: Verdict, *, now: datetime) -> None:
         self.book.act(verdict, now=now)
+        if isinstance(verdict, ApprovedOrder) and verdict.intent.post_only:
+            self._resting[verdict.intent.intent_id] = desk, regime
         if isinstance(verdict, Referral):
             self.referrals.add(desk, regime, verdict)
 
     def judge_again(self, waiting: Waiting, consent: Consent, *, now: datetime) -> Ruling | None:
         """Have an order that waited judged on the account and the market as they are now."""
-        intent = waiting.referral.intent
+        intent = at_market(waiting.referral.intent)  # a consent is to one order
         heard = self._outside.heard(intent.symbol, now)
         snapshot = waiting.desk.look(intent.symbol, self.book.account(now), now=now, heard=heard)
         self._show_orders(intent.symbol, now)
@@ -313,6 +429,38 @@ class Session:
         while self.book.engine.has_work:
             await self.book.engine.work()
             self.book.engine.settle()
+
+    def look_at_holdings(self, bar: Bar) -> None:
+        """Let the allocator look, where it is due with `bar` and its data is fit."""
+        allocator, now = self.book.allocator, self._clock.now()
+        if allocator is None or not allocator.is_due(bar):
+            return
+        unfit = [symbol for symbol in allocator.pairs if self.unfit(symbol, now)]
+        if not unfit:
+            self.allocate(now)
+
+    def allocate(self, now: datetime) -> None:
+        """Have the allocator look at what is kept, and the rules judge what it asks for."""
+        allocator, book = self.book.allocator, self.book
+        if allocator is None:
+            return
+        look = allocator.look(now, may_ask=book.may_exchange(now))
+        if look is None:
+            return
+        record = look.record
+        for symbol in dict.fromkeys(intent.symbol for intent in record.asked):
+            self._show_orders(symbol, now)
+        self._journal.write(record)
+        if look.alert:
+            book.alerts.tell(AlertKind.DRIFT, "holdings", look.alert, at=now)
+        if look.set_aside is not None:
+            book.set_aside(look.set_aside)
+        for client_order_id in record.given_up:
+            book.engine.cancel(client_order_id)
+        for intent in record.asked:
+            market = book.exchange_market(intent, self._orders.get(intent.symbol))
+            book.act(book.judge(intent, market, now=now), now=now)
+        allocator.become(look.state)
 
     def skip(self, desk: Desk, snapshot: Snapshot, reason: str) -> None:
         """Put on record that `desk` does not decide on `snapshot`."""

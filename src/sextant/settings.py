@@ -3,21 +3,11 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from agents.baseline_strategy import EmaCrossSettings, HoldSettings, SeededRandomSettings
 from agents.council.baselines import BASELINES
@@ -25,25 +15,27 @@ from agents.council.strategy import CouncilSettings
 from agents.llm.settings import SeatSettings
 from agents.prompts import BadPrompt, PromptLibrary
 from data.bar import Timeframe
-from data.collect.news import NewsSettings
 from data.defect import WatchLimits
 from data.faults import Refused
-from data.feeds.live import LiveFeedSettings
-from data.feeds.synthetic import ORIGIN
 from data.instrument import Instrument, Notional, Quantity, Symbol
 from data.news_window import NewsWindow
 from data.postgres.upkeep import Retention
 from data.quality import QualityLimits
-from data.utc import require_utc
 from execution.engine import EngineSettings
-from execution.paper_costs import MarginRates
+from execution.live_matching import BookTerms
 from execution.paper_terms import PaperTerms
+from execution.passive import AT_ONCE, PassiveSettings
 from execution.protection import ProtectionSettings
 from execution.venues.binance_settings import BinanceVenueSettings
 from execution.venues.hyperliquid_settings import HyperliquidVenueSettings
 from execution.venues.kraken_settings import KrakenVenueSettings
 from risk.limits import RiskLimits
+from sextant.allocator_settings import AllocatorSettings, allocation_problems, portfolio_of
+from sextant.market_settings import LiveMarketSettings, MarketSettings
+from sextant.paper_settings import PaperVenueSettings
+from sextant.section import ENVIRONMENT_NAME, EnvironmentName, Positive, Section
 from sextant.settings_file import BadSettings, in_words, merged, read_layers, told
+from sextant.stage_settings import LiveSettings, Mode
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The checkout; relative paths in a configuration start here."""
@@ -51,46 +43,6 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 class FolderUnusable(Refused):
     """The state folder cannot be made."""
-
-
-class Mode(StrEnum):
-    """How much is real; ordered, and no stage can be skipped."""
-
-    REHEARSAL = "rehearsal"  # a made-up or recorded market, a paper venue, stand-ins allowed
-    PAPER = "paper"  # the live market, a paper venue or a testnet
-    MICRO = "micro"  # real money, and little of it
-    LIVE = "live"  # real money
-
-    @property
-    def is_real(self) -> bool:
-        """Whether real money is at stake."""
-        return self in (Mode.MICRO, Mode.LIVE)
-
-    @property
-    def before(self) -> "Mode":
-        """The stage whose record lets this one begin; the first has none, and is its own."""
-        stages = list(Mode)
-        return stages[max(0, stages.index(self) - 1)]
-
-
-class Section(BaseModel):
-    """A table of the configuration: frozen, and a key that it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-_ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
-
-
-def _utc(at: datetime) -> datetime:
-    require_utc(at)
-    return at
-
-
-Share = Annotated[Decimal, Field(ge=0, lt=1)]
-Positive = Annotated[Decimal, Field(gt=0)]
-Utc = Annotated[datetime, AfterValidator(_utc)]
-EnvironmentName = Annotated[str, Field(pattern=_ENVIRONMENT_NAME)]
 
 
 class InstrumentSettings(Section):
@@ -154,112 +106,6 @@ VenueSettings = Annotated[
 ]
 
 
-class PaperVenueSettings(Section):
-    """`[paper_venue]`: on what terms the paper venue fills."""
-
-    maker_fee: Share
-    taker_fee: Share
-    spread_bps: Annotated[Decimal, Field(ge=0)]
-    """Full spread, in basis points of the price; half of it is paid on each side."""
-    slippage_bps: Annotated[Decimal, Field(ge=0)]
-    latency_ms: Annotated[int, Field(ge=0)]
-    participation: Annotated[Decimal, Field(ge=0, le=1)]
-    """The most of a bar's volume that one bar may fill, as a share; 0 lifts the bound."""
-    opening_fee: Share
-    """For margin: a share of what is lent. Spot, an instrument without leverage, pays none."""
-    rollover_fee: Share
-    """The same, every four hours from then on."""
-
-    @property
-    def margin(self) -> MarginRates:
-        return MarginRates(opening=self.opening_fee, rollover=self.rollover_fee)
-
-    @property
-    def terms(self) -> PaperTerms:
-        return PaperTerms(
-            maker_fee=self.maker_fee,
-            taker_fee=self.taker_fee,
-            spread_bps=self.spread_bps,
-            slippage_bps=self.slippage_bps,
-            latency=timedelta(milliseconds=self.latency_ms),
-            participation=self.participation or None,
-        )
-
-
-class _Market(Section):
-    timeframe: Timeframe
-    """Of the bars that come in; a desk decides on these or on longer ones made of them."""
-
-
-class _MadeUp(_Market):
-    """A seeded market, in its own time."""
-
-    seed: Annotated[int, Field(ge=0)]
-    start: Utc
-    speed: Annotated[float, Field(gt=0)]
-    """Market seconds a second: 60 gives a one-minute bar a second."""
-
-    @field_validator("timeframe")
-    @classmethod
-    def _of_minutes(cls, timeframe: Timeframe) -> Timeframe:
-        if timeframe is not Timeframe.M1:
-            raise ValueError("the made-up market has bars of 1m only")
-        return timeframe
-
-    @field_validator("start")
-    @classmethod
-    def _after_its_origin(cls, start: datetime) -> datetime:
-        if start < ORIGIN:
-            raise ValueError(f"the made-up market begins at {ORIGIN:%Y-%m-%dT%H:%M:%SZ}")
-        return start
-
-
-class SyntheticMarketSettings(_MadeUp):
-    """`[market]` with source "synthetic": a seeded market; it says everywhere that it is one."""
-
-    source: Literal["synthetic"]
-
-
-class RecordedMarketSettings(_Market):
-    """`[market]` with source "recorded": bars from files, for `sextant replay`."""
-
-    source: Literal["recorded"]
-
-
-class FollowedMarketSettings(_Market):
-    """What an exchange tells as it happens."""
-
-    book_depth: Annotated[int, Field(ge=1, le=100)] | None = None
-    """Levels of the order books that are followed; without it, none are."""
-    funding: bool = False
-    """Whether funding rates are followed and kept; of perpetuals only."""
-    keep_trades: bool = True
-    """Whether every trade is kept in the store."""
-    news: NewsSettings = NewsSettings()
-    feed: LiveFeedSettings = LiveFeedSettings()
-
-
-class LiveMarketSettings(FollowedMarketSettings):
-    """`[market]` with the source of a live exchange: S1-17's choice among adapters."""
-
-    source: Literal["kraken", "binanceusdm", "binanceusdm_testnet", "hyperliquid"]
-    urls: Mapping[str, Any] | None = None
-    """Addresses in place of the venue's own, as ccxt names them: of a local server."""
-
-
-class RehearsalMarketSettings(FollowedMarketSettings, _MadeUp):
-    """`[market]` with source "rehearsal": an exchange on this machine that speaks Kraken's
-    protocol, with a seeded market and an account of made-up money."""
-
-    source: Literal["rehearsal"]
-
-
-MarketSettings = Annotated[
-    SyntheticMarketSettings | RecordedMarketSettings | LiveMarketSettings | RehearsalMarketSettings,
-    Field(discriminator="source"),
-]
-
-
 class PanelSettings(Section):
     """`[panel]`: how the six seats are asked."""
 
@@ -313,41 +159,6 @@ class StorageSettings(Section):
     """State folder: the embedded server's data, logs and reports."""
 
 
-class RecordSettings(Section):
-    """`[live.record]`: where the account of the stage before is kept, as its `[storage]` says."""
-
-    dsn_env: EnvironmentName
-    folder: Path
-
-
-class ExitTestSettings(Section):
-    """`[live.exit_test]`: what that record must show."""
-
-    min_span: Annotated[timedelta, Field(gt=timedelta(0))]
-    """From the first bar to the newest."""
-    min_trades: Annotated[int, Field(ge=1)]
-    """Positions that were closed."""
-    sharpe_above: float
-    """Of daily returns, annualised over 365 days."""
-    drawdown_below: Annotated[float, Field(gt=0, le=1)]
-    """Largest fall from a running peak, as a fraction of the peak."""
-    wins_above: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the closed trades that made money after fees."""
-    uptime_above: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the bars due that were dealt with in time."""
-    errors_below: Annotated[float, Field(gt=0, le=1)]
-    """Share of the decisions that failed."""
-
-
-class LiveSettings(Section):
-    """`[live]`: on what conditions real money is traded."""
-
-    micro_capital: Positive
-    """The most that all desks may have together in mode "micro", in the account's currency."""
-    record: RecordSettings
-    exit_test: ExitTestSettings
-
-
 class EvaluationSettings(Section):
     """`[evaluation]`: how votes are scored."""
 
@@ -372,11 +183,14 @@ class Settings(Section):
     desk: Annotated[tuple[DeskSettings, ...], Field(min_length=1)]
     engine: EngineSettings
     protection: ProtectionSettings
+    passive: PassiveSettings = AT_ONCE
     quality: QualityLimits
     watch: WatchLimits
     news: NewsWindow = NewsWindow()
     """How much of the news agents are shown."""
     evaluation: EvaluationSettings
+    allocation: AllocatorSettings | None = None
+    """Without it nothing is kept beside the trading book."""
     storage: StorageSettings
     live: LiveSettings | None = None
     """Only where `mode` is "micro" or "live"."""
@@ -389,6 +203,7 @@ class Settings(Section):
             *_stage_problems(self),
             *_seat_problems(self),
             *_desk_problems(self),
+            *_allocation_problems(self),
         ]
         if problems:
             raise ValueError("\n".join(problems))
@@ -397,6 +212,22 @@ class Settings(Section):
     @property
     def instruments(self) -> dict[Symbol, Instrument]:
         return {i.symbol: i.instrument() for i in self.instrument}
+
+    @property
+    def portfolio(self) -> dict[str, Decimal]:
+        """What of the opening balances is kept beside the trading book; nothing where it is off."""
+        return portfolio_of(self.account.balances, self.allocation)
+
+    @property
+    def paper_terms(self) -> PaperTerms:
+        return self.paper_venue.terms(self.account.currency)
+
+    @property
+    def paper_books(self) -> BookTerms | None:
+        """How paper believes the live market's books; None where it is told of none."""
+        is_paper = isinstance(self.venue, PaperTradingSettings)
+        is_told = isinstance(self.market, LiveMarketSettings) and self.market.book_depth is not None
+        return self.paper_venue.book.terms if is_paper and is_told else None
 
     def as_traded(
         self,
@@ -445,6 +276,21 @@ def _account_problems(settings: Settings) -> Iterator[str]:
     account = settings.account
     if account.currency not in account.balances:
         yield f"account.balances: has no {account.currency}, the account's currency"
+
+
+def _allocation_problems(settings: Settings) -> Iterator[str]:
+    asked, account = settings.allocation, settings.account
+    if asked is None or not asked.enabled or account.currency not in account.balances:
+        return
+    if not isinstance(settings.venue, PaperTradingSettings | KrakenVenueSettings):
+        yield f"allocation.enabled: at {settings.venue.kind!r} nothing is held, only positions"
+    problems = allocation_problems(
+        asked,
+        currency=account.currency,
+        symbols=frozenset(settings.instruments),
+        limits=settings.risk.allocation,
+    )
+    yield from (f"allocation.{problem}" for problem in problems)
 
 
 def _venue_problems(settings: Settings) -> Iterator[str]:
@@ -515,7 +361,7 @@ def _seat_problems(settings: Settings) -> Iterator[str]:
                 f"seat[{seat.voter}].stand_in: {seat.stand_in!r} is no baseline; "
                 f"allowed: {', '.join(BASELINES)}"
             )
-        if not re.match(_ENVIRONMENT_NAME, seat.needs):
+        if not re.match(ENVIRONMENT_NAME, seat.needs):
             yield (
                 f"seat[{seat.voter}]: api_key_env and host_env name an environment variable, such "
                 "as OPENAI_API_KEY; a key itself stands nowhere in a file"

@@ -30,8 +30,10 @@ _DAYS = 20  # of which the daily volume is the mean
 _MOVE_WITHIN = timedelta(minutes=5)  # PARAMETERS.md 1.6, "unusual move"
 
 
-def frames(limits: RiskLimits, deciding: Timeframe) -> dict[Timeframe, tuple[Indicator, ...]]:
-    """The indicators that the rules need beside those of the strategy."""
+def frames(
+    limits: RiskLimits, deciding: Timeframe, *, trails_by_atr: bool = False
+) -> dict[Timeframe, tuple[Indicator, ...]]:
+    """The indicators that the rules, and stops that trail, need beside those of the strategy."""
     needed: dict[Timeframe, tuple[Indicator, ...]] = {
         timeframe: overlay.INDICATORS
         for timeframe in sorted(limits.overlay_timeframes, key=lambda t: t.delta)
@@ -41,7 +43,7 @@ def frames(limits: RiskLimits, deciding: Timeframe) -> dict[Timeframe, tuple[Ind
         needed.setdefault(Timeframe.D1, ())
     if limits.spike_ratio:
         needed[deciding] = (_ATR, _MEAN_ATR)
-    elif limits.min_stop_atr:
+    elif limits.min_stop_atr or trails_by_atr:
         needed[deciding] = (_ATR,)
     return needed
 
@@ -86,6 +88,11 @@ class MoveWatch:
         moves = [bar.close / close - 1 for _, close in closes]
         closes.append((bar.closed_at, bar.close))
         return float(max(moves, key=abs)) if moves else None
+
+
+def true_range(snapshot: Snapshot) -> float | None:
+    """The average true range of the deciding timeframe, quote currency; None where not measured."""
+    return snapshot.primary.indicators.get(_ATR.names[0])
 
 
 def wildness(snapshot: Snapshot, *, at: datetime) -> MarketSeen:

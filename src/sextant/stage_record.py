@@ -16,8 +16,10 @@ from sextant.house import DESK_JOURNAL
 from sextant.journal.postgres import PostgresJournal
 from sextant.journal.record import Record
 from sextant.journal.verify import verified
+from sextant.market_settings import LiveMarketSettings
 from sextant.report_command import NothingToReport, Window, report_of
-from sextant.settings import LiveMarketSettings, LiveSettings, Mode, Settings, secret
+from sextant.settings import PaperTradingSettings, Settings, secret
+from sextant.stage_settings import LiveSettings, Mode
 from sextant.stages import (
     NOTHING,
     Bounds,
@@ -229,6 +231,8 @@ class _Runs:
         ]
         if isinstance(theirs.market, LiveMarketSettings) and theirs.market.urls is not None:
             differ.append("prices of a server of its own")
+        if isinstance(theirs.venue, PaperTradingSettings) and theirs.paper_books is None:
+            differ.append("fills from closed bars")
         if stage.is_real and (self._cleared is None or self._cleared.stage is not stage):
             differ.append("a start that was not cleared")
         return [

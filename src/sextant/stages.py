@@ -16,13 +16,8 @@ import orjson
 from data.faults import Refused
 from risk.limits import RiskLimits
 from sextant.evaluation.figures import percent, ratio
-from sextant.settings import (
-    ExitTestSettings,
-    InstrumentSettings,
-    Mode,
-    PaperTradingSettings,
-    Settings,
-)
+from sextant.settings import InstrumentSettings, PaperTradingSettings, Settings
+from sextant.stage_settings import ExitTestSettings, Mode
 
 PHRASE_VARIABLE, PHRASE = "SEXTANT_LIVE", "I accept that real money can be lost"
 STAGE_VARIABLE = "SEXTANT_STAGE"
@@ -41,6 +36,7 @@ BOUNDS = (
     "max_monthly_loss",
     "max_day_drawdown",
     "max_drawdown",
+    "max_account_drawdown",
 )
 """Limits of which less is always safer: they may be lower than on record, and never higher."""
 

@@ -81,7 +81,10 @@ class _Memory:
 
     def __init__(self, settings: Settings) -> None:
         self._ledger = Ledger(
-            settings.account.currency, settings.account.balances, settings.instruments
+            settings.account.currency,
+            settings.account.balances,
+            settings.instruments,
+            portfolio=settings.portfolio,
         )
         self._blotter = Blotter(
             self._ledger, settings.instruments, remembered=settings.engine.remembered
@@ -106,5 +109,9 @@ class _Memory:
         """What it has come to."""
         if self._state is None:
             return None
-        account = self._ledger.account(as_of=self._at, in_flight=self._blotter.in_flight())
+        account = self._ledger.account(
+            as_of=self._at,
+            in_flight=self._blotter.in_flight(),
+            exchanging=self._blotter.exchanging(),
+        )
         return Standing(at=self._at, state=self._state, account=account, desks=self._desks)

@@ -2,10 +2,11 @@
 
 What the fills in its instruments, and the charges for them, have made of the capital is what it
 has; a charge of which the venue does not say what it is for is the account's alone. Whose order a
-fill came of does not matter, so that a stop, or a breaker's cut, counts for the desk too. No two
-desks with a part of their own share an instrument.
+fill came of does not matter, so that a stop, or a breaker's cut, counts for the desk too; but what
+exchanges holdings is no desk's. No two desks with a part of their own share an instrument.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.account import AccountState, ClosedTrade
@@ -14,6 +15,7 @@ from data.instrument import Symbol
 from execution.charge import Charge
 from execution.fill import Fill
 from execution.ledger import Ledger
+from execution.order import Submitting
 from risk.breaker import RiskState
 from risk.limits import RiskLimits
 
@@ -24,6 +26,28 @@ class DeskRiskState:
 
     strategy_id: str
     state: RiskState
+
+
+class Rebooking:
+    """Brings parts up to date with facts on record, in their order."""
+
+    def __init__(self, parts: Sequence["Subaccount"]) -> None:
+        self._parts = parts
+        self._exchanges: set[str] = set()  # client order ids of what exchanges holdings
+
+    def take(self, fact: object) -> None:
+        """Take in the next fact; of most kinds nothing comes."""
+        match fact:
+            case Submitting() if fact.order.purpose.exchanges:
+                self._exchanges.add(fact.order.client_order_id)
+            case Fill() if fact.client_order_id not in self._exchanges:
+                for part in self._parts:
+                    part.book(fact)
+            case Charge():
+                for part in self._parts:
+                    part.charge(fact)
+            case _:
+                pass
 
 
 class Subaccount:

@@ -14,10 +14,12 @@ from agents.vote import Abstention, Ballot
 from data.account import AccountState
 from data.defect import Defect
 from data.instrument import Symbol
+from execution.dead_man import Guard
 from execution.planned_stop import PlannedStop
 from risk.breaker import RiskState, TradingState
 from risk.intent import Direction
 from sextant.cycle import Decision, ruling_in_words
+from sextant.evaluation.kept import kept_in_words
 from sextant.evaluation.scorecard import Scorecard
 from sextant.referrals import in_words
 from sextant.session import Session, defect_in_words
@@ -32,7 +34,12 @@ _STAND_IN = "magenta"
 
 
 def render(
-    session: Session, *, title: str, now: datetime, model_costs_usd: Decimal
+    session: Session,
+    *,
+    title: str,
+    now: datetime,
+    model_costs_usd: Decimal,
+    guard: Guard | None = None,
 ) -> RenderableType:
     """The whole view as one renderable; reads the session and changes nothing.
 
@@ -45,9 +52,11 @@ def render(
         Text(f"{title}   {now:%Y-%m-%d %H:%M:%S} UTC   bar {card.bars:,}", style="bold"),
         _risk(session.book.state),
         *_kill_switch(session, now),
+        *_guard(guard),
         *(_unfit(symbol, found) for symbol, found in session.defects.items() if found),
         *(Text(f"waits for consent: {in_words(r)}", style="yellow") for r in session.referrals),
         *_money(card, account, model_costs_usd),
+        *_kept(session, account),
         _market(card, account),
         *map(_plan, _held_plans(session, account)),
         *(_desk(desk, decisions) for desk, decisions in _by_desk(session).items()),
@@ -187,6 +196,20 @@ def _risk(state: RiskState) -> Text:
     return Text(f"risk {state.trading}{reason}{until}{streak}", style=style)
 
 
+def _guard(guard: Guard | None) -> list[Text]:
+    """What takes resting entries back if we die; nothing where none rests, or the venue is ours."""
+    match guard:
+        case None | Guard.IDLE:
+            return []
+        case Guard.SWITCH:
+            return [Text("resting entries: the venue cancels them unless it hears of us")]
+        case Guard.EXPIRY:
+            return [Text("resting entries: each ends at the venue by itself")]
+        case Guard.NONE:
+            said = "resting entries: none may, as nothing would take them back if we died"
+            return [Text(said, style="yellow")]
+
+
 def _kill_switch(session: Session, now: datetime) -> list[Text]:
     """What it has yet to end; nothing where the account's is off."""
     latch = session.book.state.latch
@@ -215,6 +238,16 @@ def _money(card: Scorecard, account: AccountState, model_costs_usd: Decimal) -> 
             f"failures {card.failures:,}"
         ),
     ]
+
+
+def _kept(session: Session, account: AccountState) -> list[Text]:
+    """What is kept beside the trading book; nothing where that is off."""
+    kept = session.book.kept
+    if not kept:
+        return []
+    whole = f"{account.whole:,.2f}" if account.whole is not None else "unknown"
+    lines = [f"kept {line}" for line in kept_in_words(kept, account.currency)]
+    return [Text(f"with what is kept: {whole} {account.currency}"), *map(Text, lines)]
 
 
 def _signed(share: float | None) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from data.collect.patience import Patience
 from data.feeds.rate_budget import RateBudget
 from data.instrument import Instrument, Symbol
 from data.kraken_db.private_trades import Account
+from execution.dead_man import DeadManSettings
 from execution.journal import OrderJournal
 from execution.venue import Venue
 from execution.venues import ccxt_venue
@@ -30,6 +31,16 @@ ExchangeSettings = KrakenVenueSettings | BinanceVenueSettings | HyperliquidVenue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outliving:
+    """A venue that is not our own: what rests there would outlive us, and it has its own terms."""
+
+    venue: ccxt_venue.CcxtVenue
+    dead_man: DeadManSettings  # how long its entries may
+    relist_every: timedelta
+    as_traded: Callable[[], Awaitable[Settings]]  # our settings by the terms that it has now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenVenue:
     """A venue, and what it needs beside the engine."""
 
@@ -38,6 +49,7 @@ class OpenVenue:
     paper: PaperVenue | None = None  # the same, where bars have to be shown to it
     listen: Callable[[], Coroutine[None, None, None]] | None = None  # has to run beside the engine
     account: Account | None = None  # whose histories can be read beside
+    outliving: Outliving | None = None  # the same, where it is not our own
 
     async def recall(self, bars: Sequence[Bar]) -> None:
         """Show a paper venue the prices from before; what they could fill it has."""
@@ -90,7 +102,7 @@ async def open_venue(
     match settings.venue:
         case PaperTradingSettings():
             paper = await open_paper(settings, books, around.clock)
-            yield OpenVenue(venue=paper, settings=settings, paper=paper)
+            yield OpenVenue(venue=paper, settings=settings, paper=paper, listen=paper.run)
         case exchange:
             async with _open_exchange(settings, exchange, around) as opened:
                 yield opened
@@ -105,8 +117,9 @@ async def open_paper(settings: Settings, books: OrderJournal, clock: Clock) -> P
     return await PaperVenue.open(
         name="paper",
         instruments=settings.instruments,
-        terms=settings.paper_venue.terms,
+        terms=settings.paper_terms,
         margin=settings.paper_venue.margin,
+        book_terms=settings.paper_books,
         balances=settings.account.balances,
         journal=books,
         clock=clock,
@@ -118,7 +131,7 @@ async def _open_exchange(
     settings: Settings, wanted: ExchangeSettings, around: Surroundings
 ) -> AsyncIterator[OpenVenue]:
     prepared = _prepared(wanted, around)
-    exchange, symbols = prepared.exchange, list(settings.instruments)
+    exchange = prepared.exchange
     venue = ccxt_venue.CcxtVenue(exchange, clock=around.clock, settings=wanted)
     report = waiting_for(f"the account at {exchange.name}")
 
@@ -128,21 +141,34 @@ async def _open_exchange(
     try:
         for step in prepared.steps:
             await insist(step)
-        grids = await insist(partial(exchange.instruments, symbols))
-        fees = await insist(partial(exchange.fee_tiers, symbols))
+        as_traded = partial(_as_traded, settings, wanted, exchange)
+        traded = await insist(as_traded)
         await insist(venue.open)
         yield OpenVenue(
             venue=venue,
-            settings=settings.as_traded(
-                grids,
-                leverage=wanted.leverage,
-                taker_fee=max(tier.taker for tier in fees.values()),
-            ),
+            settings=traded,
             listen=venue.run,
             account=prepared.account,
+            outliving=Outliving(
+                venue=venue,
+                dead_man=wanted.dead_man,
+                relist_every=wanted.relist_every,
+                as_traded=as_traded,
+            ),
         )
     finally:
         await venue.close()
+
+
+async def _as_traded(
+    settings: Settings, wanted: ExchangeSettings, exchange: TradedExchange
+) -> Settings:
+    """`settings` with the grids and the fees that the exchange has now."""
+    symbols = list(settings.instruments)
+    grids = await exchange.instruments(symbols)
+    fees = await exchange.fee_tiers(symbols)
+    taker_fee = max(tier.taker for tier in fees.values())
+    return settings.as_traded(grids, leverage=wanted.leverage, taker_fee=taker_fee)
 
 
 def _prepared(wanted: ExchangeSettings, around: Surroundings) -> Prepared:
@@ -166,9 +192,10 @@ def _kraken(wanted: KrakenVenueSettings, around: Surroundings) -> Prepared:
     from execution.venues.kraken_wire import Terms
 
     site = around.site
-    keys = (
-        Keys.of_environment(os.environ) if site is None else Keys(key=site.key, secret=site.secret)
-    )
+    if site is not None and site.key is not None and site.secret is not None:
+        keys = Keys(key=site.key, secret=site.secret)
+    else:
+        keys = Keys.of_environment(os.environ)
     limits = KrakenLimits(around.clock, Tier[wanted.tier.upper()], reserve=wanted.reserve)
     line = KrakenLine(keys, limits=limits, urls=_urls(site), timeout=wanted.request_timeout)
     terms = Terms(

@@ -1,7 +1,7 @@
 """The composition root: the one place where concrete adapters meet."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -31,10 +31,11 @@ from agents.vote import VoterId
 from data.bar import Timeframe
 from data.clock import Clock, SystemClock
 from data.faults import Refused
-from data.instrument import Notional
+from data.instrument import Notional, Symbol
 from data.market_watch import MarketWatch
 from data.snapshot import MarketHistory
 from execution.care import PositionCare
+from execution.dead_man import DeadMan, Guard
 from execution.engine import Engine
 from execution.journal import OrderJournal
 from execution.ledger import Ledger
@@ -42,25 +43,21 @@ from execution.protection import Protection
 from execution.venue import Venue
 from execution.venues.paper import PaperVenue
 from risk.breaker import RiskState, initial_state
-from risk.limits import RiskLimits
 from sextant import sight
+from sextant.allocator import AllocationState, Allocator
 from sextant.book import Book
 from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
 from sextant.facts import RunStarted
 from sextant.history import MarketPast, bars_to_settle, linked
+from sextant.market_settings import FollowedMarketSettings, SyntheticMarketSettings
 from sextant.outside import Outside
+from sextant.relisting import Relisting
 from sextant.session import Session
-from sextant.settings import (
-    PROJECT,
-    DeskSettings,
-    FollowedMarketSettings,
-    Mode,
-    Settings,
-    SyntheticMarketSettings,
-    secret,
-)
+from sextant.settings import PROJECT, DeskSettings, Settings, secret
+from sextant.stage_settings import Mode
 from sextant.subaccount import Subaccount
+from sextant.venues import OpenVenue
 
 
 class NoEquity(Refused):
@@ -189,7 +186,7 @@ def history_needs(settings: Settings, seats: Roster) -> dict[Timeframe, int]:
     """
     needs, span = {settings.market.timeframe: 1}, timedelta(0)
     for desk in settings.desk:
-        need = requirements(strategy(desk, seats), desk, settings.risk)
+        need = requirements(strategy(desk, seats), desk, settings)
         for size, indicators in need.frames.items():
             least = max(need.bars, need.warm_up) if size is desk.timeframe else need.bars
             span = max(span, least * size.delta)
@@ -199,11 +196,13 @@ def history_needs(settings: Settings, seats: Roster) -> dict[Timeframe, int]:
     return linked(needs)
 
 
-def requirements(wanted: Strategy, desk: DeskSettings, limits: RiskLimits) -> Requirements:
+def requirements(wanted: Strategy, desk: DeskSettings, settings: Settings) -> Requirements:
     """What a desk's histories must hold for its strategy, and for the rules that judge it."""
-    need = wanted.requirements
+    need, limits = wanted.requirements, settings.risk
+    by_atr = bool(settings.protection.trail_atr)
+    rules = sight.frames(limits, desk.timeframe, trails_by_atr=by_atr)
     return Requirements(
-        frames=sight.joined(need.frames, sight.frames(limits, desk.timeframe)),
+        frames=sight.joined(need.frames, rules),
         bars=max(need.bars, sight.bars(limits)),
         warm_up=need.warm_up,
     )
@@ -217,6 +216,7 @@ def session(
     state: RiskState | None,
     parts: Sequence[Subaccount],
     desk_states: Mapping[str, RiskState],
+    allocation: AllocationState,
     paper: PaperVenue | None,
     journal: OrderJournal,
     clock: Clock,
@@ -229,21 +229,26 @@ def session(
         hold_band=settings.evaluation.hold_band,
         fee=float(settings.risk.taker_fee),
     )
-    base = settings.market.timeframe
     book = Book(
         engine=engine,
         protection=Protection(engine.instruments, settings.protection),
-        care=PositionCare(engine.instruments, settings.protection),
+        care=PositionCare(
+            engine.instruments,
+            settings.protection,
+            targets_in=holding_targets(engine.instruments, engine.venue),
+        ),
         limits=settings.risk,
         state=state or _first_state(engine, clock),
         journal=journal,
         scorecard=card,
         parts=parts,
         desk_states=desk_states,
+        allocator=_allocator(settings, engine, allocation, journal),
+        passive=settings.passive,
     )
     return Session(
         book=book,
-        desks=[_desk(desk, base, seats, engine, settings.risk) for desk in settings.desk],
+        desks=[_desk(desk, settings, seats, engine) for desk in settings.desk],
         paper=paper,
         watch=_market_watch(settings, clock),
         symbols=tuple(settings.instruments),
@@ -253,6 +258,18 @@ def session(
         keep_all=keep_all,
         budget=seats.budget,
         outside=outside,
+    )
+
+
+def _allocator(
+    settings: Settings, engine: Engine, state: AllocationState, journal: OrderJournal
+) -> Allocator | None:
+    """Who keeps the holdings; None where that is off."""
+    asked = settings.allocation
+    if asked is None or not asked.enabled:
+        return None
+    return Allocator(
+        engine, asked, currency=settings.account.currency, state=state, write=journal.write
     )
 
 
@@ -281,22 +298,20 @@ def _first_state(engine: Engine, clock: Clock) -> RiskState:
     return initial_state(equity, clock.now())
 
 
-def _desk(
-    settings: DeskSettings, base: Timeframe, seats: Roster, engine: Engine, limits: RiskLimits
-) -> Desk:
-    wanted = strategy(settings, seats)
-    need = requirements(wanted, settings, limits)
+def _desk(desk: DeskSettings, settings: Settings, seats: Roster, engine: Engine) -> Desk:
+    wanted = strategy(desk, seats)
+    need = requirements(wanted, desk, settings)
     histories = {
         symbol: MarketHistory(
             engine.instruments[symbol],
-            settings.timeframe,
+            desk.timeframe,
             need.frames,
             capacity=need.bars,
-            base=base,
+            base=settings.market.timeframe,
         )
-        for symbol in settings.instruments
+        for symbol in desk.instruments
     }
-    return Desk(settings.strategy_id, wanted, histories)
+    return Desk(desk.strategy_id, wanted, histories)
 
 
 def subaccounts(settings: Settings, clock: Clock) -> tuple[Subaccount, ...]:
@@ -338,12 +353,47 @@ def engine(settings: Settings, venue: Venue, journal: OrderJournal, clock: Clock
             settings.account.balances,
             instruments,
             stale_after=settings.risk.max_price_age + settings.market.timeframe.delta,
+            portfolio=settings.portfolio,
         ),
         journal=journal,
         clock=clock,
         instruments=instruments,
         settings=settings.engine,
         entries_last=settings.risk.max_price_age,
+    )
+
+
+def holding_targets(symbols: Iterable[Symbol], venue: Venue) -> tuple[Symbol, ...]:
+    """The symbols of which the venue takes a position's stop and its target side by side."""
+    return tuple(sorted(symbol for symbol in symbols if venue.holds_targets(symbol)))
+
+
+def dead_man(
+    opened: OpenVenue, engine: Engine, journal: OrderJournal, clock: Clock, guard: Guard
+) -> DeadMan | None:
+    """Who guards resting entries, from `guard` on; nobody where the venue ends with us."""
+    if opened.outliving is None:
+        return None
+    return DeadMan(
+        engine,
+        opened.outliving.venue,
+        settings=opened.outliving.dead_man,
+        journal=journal,
+        clock=clock,
+        guard=guard,
+    )
+
+
+def relisting(opened: OpenVenue, session: Session, clock: Clock) -> Relisting | None:
+    """Who reads the venue's terms again; nobody where they are ours."""
+    if opened.outliving is None:
+        return None
+    return Relisting(
+        session,
+        opened.outliving.as_traded,
+        refused=opened.outliving.venue.off_grid,
+        every=opened.outliving.relist_every,
+        clock=clock,
     )
 
 
@@ -365,7 +415,7 @@ def run_started(
         version=version("sextant"),
         mode=settings.mode,
         market=market,
-        venue=venue.name,
+        venue=f"paper, filled from {venue.source}" if isinstance(venue, PaperVenue) else venue.name,
         attaches_stops=venue.attaches_stops,
         settings=shown,
         settings_digest=hashlib.sha256(text).hexdigest(),
@@ -374,4 +424,5 @@ def run_started(
         warmed_up_to={bar.symbol: bar.closed_at for bar in past.newest},
         past=past.stretches,
         resumed=resumed,
+        holds_targets=holding_targets(settings.instruments, venue),
     )

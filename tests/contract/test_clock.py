@@ -5,16 +5,23 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from data.clock import ManualClock, PacedClock, SystemClock
+from data.clock import FollowedClock, ManualClock, PacedClock, SystemClock
 from tests.builders_feeds import OPENING, other_tasks, until_done
 
 SLACK = timedelta(milliseconds=2)  # the wall clock may be slewed while the loop's timer runs
+
+
+def a_followed_clock():
+    clock = FollowedClock(OPENING, lease=timedelta(hours=1))
+    clock.follow(OPENING, speed=12_000)
+    return clock
 
 
 @pytest.fixture(
     params=[
         pytest.param((SystemClock, timedelta(milliseconds=5)), id="system"),
         pytest.param((lambda: PacedClock(OPENING, speed=12_000), timedelta(minutes=1)), id="paced"),
+        pytest.param((a_followed_clock, timedelta(minutes=1)), id="followed"),
         pytest.param((lambda: ManualClock(OPENING), timedelta(minutes=1)), id="manual"),
     ]
 )

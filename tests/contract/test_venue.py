@@ -4,6 +4,7 @@ An arena holds a venue and can move its market; a new adapter adds its own to `A
 """
 
 import asyncio
+import contextlib
 import random
 import uuid
 from collections import Counter
@@ -14,7 +15,10 @@ import pytest
 
 from data.clock import ManualClock
 from data.funding import FundingRate
-from execution.fill import Fill
+from data.instrument import Side
+from data.order_book import Level, OrderBook
+from data.trade import Trade
+from execution.fill import Fill, Liquidity
 from execution.order import OrderStatus
 from execution.venue import (
     OrderChanged,
@@ -25,7 +29,9 @@ from execution.venue import (
     stop_id,
 )
 from execution.venues.paper import PaperVenue
+from risk.intent import Purpose
 from tests.builders_binance_venue import BinanceArena
+from tests.builders_fidelity import book_terms
 from tests.builders_hyperliquid_venue import HyperliquidArena
 from tests.builders_kraken_venue import KrakenArena
 from tests.builders_venue import (
@@ -85,8 +91,55 @@ class PaperArena:
         await self.move("100 100 100 100")
 
 
+class LivePaperArena(PaperArena):
+    """The same over a live market: a bar is told as its trades, with a book before and behind."""
+
+    def __init__(self):
+        super().__init__()
+        self.venue = PaperVenue(
+            name="paper",
+            instruments=instruments("5"),
+            terms=terms(taker_fee=Decimal("0.0026"), latency=timedelta(milliseconds=100)),
+            balances={"USDT": Decimal(10_000)},
+            journal=KeptFacts(),
+            clock=self.clock,
+            book_terms=book_terms(max_age=180_000),
+        )
+
+    async def move(self, prices, *, volume="1000"):
+        """Each price trades a tenth of the volume; there is plenty on both sides, a tick away."""
+        bar = a_bar(prices, number=self._bars, volume=volume)
+        self.clock.move_to(bar.closed_at - timedelta(seconds=1))
+        await self._quote(bar.open)
+        for price, side in ((bar.low, Side.SELL), (bar.high, Side.BUY)):
+            await self.venue.hear(self._trade(price, side, bar.volume / 10))
+        await self._quote(bar.close)
+        await super().move(prices, volume=volume)
+
+    def _trade(self, price, side, quantity):
+        return Trade(
+            symbol=BTC,
+            trade_id=1,
+            traded_at=self.clock.now(),
+            side=side,
+            price=price,
+            quantity=quantity,
+        )
+
+    async def _quote(self, mid):
+        plenty, tick = Decimal(1_000), Decimal("0.01")
+        book = OrderBook(
+            symbol=BTC,
+            at=self.clock.now(),
+            bids=(Level(mid - tick, plenty),),
+            asks=(Level(mid + tick, plenty),),
+        )
+        await self.venue.hear(book)
+
+
 ARENAS = {
     "paper": PaperArena,
+    "live-paper": LivePaperArena,
     "kraken": KrakenArena,
     "binance": BinanceArena,
     "hyperliquid": HyperliquidArena,
@@ -334,6 +387,100 @@ async def test_a_reduce_only_order_never_turns_the_position(arena, venue):
     assert (await venue.order(an_id("exit"))).status.is_final
 
 
+def a_target(name, trigger, *, quantity="-1", limit=None):
+    """A take-profit order for a position that was bought."""
+    return approved(
+        name,
+        quantity,
+        trigger=trigger,
+        limit=limit,
+        reduce_only=True,
+        purpose=Purpose.TAKE_PROFIT,
+    )
+
+
+@pytest.mark.req("S2-46", "S3-36")
+@pytest.mark.parametrize(
+    ("prices", "filled", "price"),
+    [
+        pytest.param("100 104 96 100", None, None, id="neither is reached"),
+        pytest.param("104 106 104 106", "target", 105, id="the target"),
+        pytest.param("96 96 94 94", "stop", 95, id="the stop"),
+    ],
+)
+async def test_a_stop_and_a_target_rest_side_by_side_and_one_of_them_fills(
+    arena, venue, prices, filled, price
+):
+    await venue.submit(approved("entry", "1"))
+    await arena.move("100 100 100 100")
+    await venue.submit(a_stop("stop", "95"))
+    await venue.submit(a_target("target", "105"))
+    resting = {order.client_order_id: order for order in await venue.open_orders()}
+    assert resting[an_id("stop")].trigger == 95
+    assert resting[an_id("target")].trigger == 105
+    await arena.move(prices)
+    fills = (await venue.fills())[1:]
+    assert [fill.client_order_id for fill in fills] == ([an_id(filled)] if filled else [])
+    if not filled:
+        return
+    assert abs(fills[0].price - price) <= 2
+    for name in ("stop", "target"):  # what the venue has not ended is ended by whoever is flat
+        await venue.cancel(an_id(name))
+    await arena.move("90 110 90 110")
+    assert await settled_quantity(venue) == 0
+    assert not await venue.open_orders()
+
+
+@pytest.mark.parametrize(
+    ("prices", "quantity"),
+    [
+        pytest.param("100 104 100 104", 0, id="not set off"),
+        pytest.param("104 106 104 106", -1, id="set off, within its limit"),
+    ],
+)
+async def test_a_target_may_have_a_limit(arena, venue, prices, quantity):
+    await venue.submit(approved("entry", "1"))
+    await arena.move("100 100 100 100")
+    await venue.submit(a_target("target", "105", limit="104.5"))
+    known = await venue.order(an_id("target"))
+    assert (known.trigger, known.limit, known.status) == (105, Decimal("104.5"), OrderStatus.OPEN)
+    await arena.move(prices)
+    assert await settled_quantity(venue) == 1 + quantity
+
+
+async def test_a_stop_may_have_a_limit(arena, venue):
+    await venue.submit(approved("entry", "1"))
+    await arena.move("100 100 100 100")
+    stop = approved("stop", "-1", trigger="95", limit="94", reduce_only=True)
+    await venue.submit(stop)
+    known = await venue.order(an_id("stop"))
+    assert (known.trigger, known.limit) == (95, 94)
+    await arena.move("95 95 95 95")
+    assert await settled_quantity(venue) == 0
+
+
+async def test_a_post_only_order_rests_and_is_filled_there(arena, venue):
+    await venue.submit(approved("order", "1", limit="99", post_only=True))
+    assert (await venue.order(an_id("order"))).status is OrderStatus.OPEN
+    await arena.move("100 100 98 98")
+    (fill,) = await venue.fills()
+    assert (fill.price, fill.liquidity) == (99, Liquidity.MAKER)
+
+
+async def test_a_post_only_order_that_would_take_never_trades(arena, venue):
+    with contextlib.suppress(OrderRefused):
+        await venue.submit(approved("order", "1", limit="101", post_only=True))
+    await arena.move("100 100 100 100")
+    known = await venue.order(an_id("order"))
+    assert known is None or known.status in (OrderStatus.REJECTED, OrderStatus.EXPIRED)
+    assert not await venue.open_orders()
+    assert not await venue.fills()
+
+
+async def test_it_says_whether_it_holds_a_stop_and_a_target_together(venue):
+    assert isinstance(venue.holds_targets(BTC), bool)
+
+
 @pytest.mark.parametrize("seed", range(10))
 async def test_a_bad_line_makes_no_order_twice_and_loses_no_event(arena, venue, seed):
     """Retried until somebody can say that each order got there, as the port allows."""
@@ -369,3 +516,92 @@ async def asked(venue, client_order_id):
             return await venue.order(client_order_id)
         except VenueUnavailable:
             continue
+
+
+# Venues where what rests would outlive us: what takes it back, and what else they tell
+
+
+@pytest.fixture(params=[name for name, made in ARENAS.items() if not issubclass(made, PaperArena)])
+async def abroad(request):
+    async with ARENAS[request.param]() as arena:
+        yield arena
+
+
+A_QUARTER = timedelta(minutes=15)
+
+
+async def test_an_entry_ends_there_in_time_and_a_stop_does_not(abroad):
+    venue = abroad.venue
+    if not venue.expires(A_QUARTER):
+        pytest.skip("this venue ends no order by itself")
+    await venue.submit(approved("position", "1"))
+    await abroad.move("100 100 100 100")
+    await venue.submit(a_stop("stop", "80"))
+    await expiring(venue, approved("entry", "1", limit="90"))
+    await abroad.later(A_QUARTER)
+    assert (await venue.order(an_id("entry"))).status is OrderStatus.EXPIRED
+    assert (await venue.order(an_id("stop"))).status is OrderStatus.OPEN
+
+
+async def test_an_entry_that_cannot_end_there_is_not_sent(abroad):
+    if abroad.venue.expires(A_QUARTER):
+        pytest.skip("this venue ends orders by itself")
+    with pytest.raises(OrderRefused, match="no order expires"):
+        await expiring(abroad.venue, approved("entry", "1", limit="90"))
+    assert not await abroad.venue.open_orders()
+
+
+async def expiring(venue, order):
+    """Submit it so that it ends after a quarter of an hour; what comes later need not."""
+    inner = getattr(venue, "_venue", venue)
+    inner.entries_expire = A_QUARTER
+    try:
+        await venue.submit(order)
+    finally:
+        inner.entries_expire = None
+
+
+async def test_the_switch_takes_back_what_rests(abroad):
+    venue = abroad.venue
+    await venue.submit(approved("entry", "1", limit="90"))
+    for _ in range(2):
+        await venue.arm(timedelta(seconds=30))
+    await abroad.later(timedelta(seconds=40))
+    assert (await venue.order(an_id("entry"))).status is OrderStatus.CANCELLED
+    assert not await venue.open_orders()
+
+
+async def test_a_switch_that_is_disarmed_takes_nothing(abroad):
+    venue = abroad.venue
+    await venue.disarm()
+    await venue.submit(approved("entry", "1", limit="90"))
+    await venue.arm(timedelta(seconds=30))
+    await venue.disarm()
+    await abroad.later(timedelta(seconds=40))
+    assert (await venue.order(an_id("entry"))).status is OrderStatus.OPEN
+
+
+async def test_money_that_comes_from_elsewhere_is_told(abroad):
+    venue = abroad.venue
+    before = (await venue.balances())["USDT"]
+    await abroad.deposit(Decimal(250))
+    async with asyncio.timeout(10):
+        await venue.moved.wait()
+    assert (await venue.balances())["USDT"] - before == 250
+
+
+async def test_money_that_trading_moves_is_no_news(abroad):
+    venue = abroad.venue
+    await venue.submit(approved("order", "1"))
+    await abroad.move("100 100 100 100")
+    async with asyncio.timeout(10):
+        while not any(isinstance(event, OrderChanged) for event in venue.drain()):
+            await venue.wait()
+    assert not venue.moved.is_set()
+
+
+async def test_an_order_off_its_grid_asks_for_the_grid_anew(abroad):
+    assert not abroad.venue.off_grid.is_set()
+    with pytest.raises(OrderRefused):
+        await abroad.venue.submit(approved("small", "0.00005"))
+    assert abroad.venue.off_grid.is_set()

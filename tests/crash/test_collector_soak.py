@@ -105,13 +105,13 @@ class Soak:
         life = Life(process=process)
         self.lives.append(life)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 assert await process.stdout.readline() == READY
             self.clock.go()
             process.stdin.write(json.dumps(self.time).encode() + b"\n")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(life.listen())
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(300):
                     await life.begun.wait()
                 yield life
                 process.kill()

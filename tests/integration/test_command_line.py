@@ -52,6 +52,23 @@ def test_check_finds_the_rehearsal_in_order_and_names_the_stand_ins():
     assert "seat gpt: OPENAI_API_KEY is not set; the baseline 'ema_cross' stands in" in said
 
 
+@pytest.mark.parametrize(
+    ("market", "is_told"),
+    [
+        pytest.param('source = "kraken"\ntimeframe = "1m"\n', True, id="no order books"),
+        pytest.param(
+            'source = "kraken"\ntimeframe = "1m"\nbook_depth = 10\n', False, id="order books"
+        ),
+    ],
+)
+def test_check_tells_that_paper_fills_from_bars(tmp_path, market, is_told):
+    code, said = sextant(
+        "check", "--config", a_config(tmp_path, f'mode = "paper"\n[market]\n{market}')
+    )
+    assert code == 0
+    assert ("paper fills from closed bars" in said) is is_told
+
+
 def test_check_tells_a_key_that_is_set_without_showing_it():
     code, said = sextant("check", "--config", REHEARSAL, OPENAI_API_KEY="sk-secret-value")
     assert code == 0

@@ -5,31 +5,45 @@ account safe. One that no run reaches has to be named here, with the reason.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from agents.vote import Abstention, AbstentionReason
 from data.bar import Timeframe
-from data.clock import PacedClock
-from data.feed import FeedInterrupted, MarketEvent
+from data.feed import FeedInterrupted
 from data.instrument import Symbol
 from execution.order import Submitting
 from execution.venues.paper import PaperVenue
 from risk import rules
 from risk.breaker import RiskState
-from sextant import market as market_module
+from sextant import markets
 from sextant.cycle import Decision
 from sextant.daemon import Daemon
 from sextant.facts import GapSeen, ModelCosts
-from sextant.house import House, open_house
+from sextant.house import open_house
 from sextant.settings import load_settings
-from tests.builders_daemon import CARE, EAGER, a_config, flaws, ran, what_is_left
+from tests.builders_daemon import (
+    CARE,
+    EAGER,
+    HeldClock,
+    InStep,
+    a_config,
+    flaws,
+    ran,
+    what_is_left,
+)
 from tests.builders_models import a_vote_text, hangs_up, openai_reply, sends, serving
-from tests.builders_safety import ONLY_FLATTENED, ONLY_LIVE, calls_noted, safety_functions
+from tests.builders_safety import (
+    ONLY_FLATTENED,
+    ONLY_LIVE,
+    ONLY_OUTLIVED,
+    ONLY_RELISTED,
+    calls_noted,
+    safety_functions,
+)
 
 pytestmark = pytest.mark.xdist_group("daemon")
 
@@ -37,31 +51,52 @@ BARS = 500
 NOT_IN_EVERY_RUN = (
     ONLY_LIVE
     | ONLY_FLATTENED
+    | ONLY_OUTLIVED
+    | ONLY_RELISTED
     | {
         "data.market_watch.MarketWatch.blocked": "the session asks for what is wrong instead",
         "data.quality.BarInspector.stale": "data.market_watch knows how old its bars are",
         "data.quality.staleness": "for `sextant data check`",
         "data.quality.inspect": "for whole recordings",
+        "execution.dead_man.GuardedVenue.arm": "a port",
+        "execution.dead_man.GuardedVenue.attaches_stops": "a port",
+        "execution.dead_man.GuardedVenue.disarm": "a port",
+        "execution.dead_man.GuardedVenue.expires": "a port",
+        "execution.dead_man.GuardedVenue.open_orders": "a port",
+        "execution.engine.Engine.has_cancels": "the switch is armed as we go: test_dead_man.py",
         "execution.engine.Engine.take_outcome": "for audits",
+        "execution.engine.Guardian.before": "a port",
+        "execution.engine.Guardian.heard": "a port",
         "execution.ledger.Ledger.cash": "for tests of the identities",
         "execution.ledger.Ledger.charges": "for tests of the identities",
         "execution.ledger.Ledger.cost": "for tests of the identities",
         "execution.ledger.Ledger.fees": "for tests of the identities",
         "execution.ledger.Ledger.realised": "for tests of the identities",
+        "execution.live_matching.LiveMatching.cancel": "closed bars fill: test_venue.py",
+        "execution.paper_charges.PaperCharges.note": "a made-up market has no funding",
+        "execution.paper_margin.Held.cost": "a port",
+        "execution.paper_margin.Held.opened_at": "a port",
+        "execution.paper_margin.Held.quantity": "a port",
+        "execution.paper_margin.Purse.equity": "a port",
+        "execution.paper_margin.Purse.rate": "a port",
         "execution.venues.paper.PaperVenue.name": "for people",
-        "execution.venues.paper.PaperVenue.note": "a made-up market has no funding",
+        "execution.venues.paper.PaperVenue.note": "no funding here: test_daemon_costs.py",
         "execution.venues.paper.PaperVenue.order": "asked after a crash: tests/crash",
-        **{
-            f"risk.allocation_rules.{name}": "no desk exchanges holdings here"
-            for name in (
-                "exchange_cost",
-                "exchange_form",
-                "exchange_funds",
-                "exchange_limit",
-                "exchange_size",
-                "exchange_target",
-            )
-        },
+        **dict.fromkeys(
+            (
+                "agents.hodl.HodlState.with_bag",
+                "agents.hodl.ended",
+                "agents.hodl.purchased",
+                "agents.hodl.split",
+                "execution.holdings.HoldingsBook.fill_bag",
+                "execution.ledger.Ledger.set_aside",
+                "sextant.book.Book.set_aside",
+            ),
+            "no trade wins after its fees here: test_holdings_daemon.py",
+        ),
+        "execution.attribution.AttributedTrade.total": "for tests of the identity",
+        "execution.attribution.References.forget": "few orders are forgotten so soon",
+        "sextant.book.Book.kept": "for people",
         "sextant.session.Session.skip": "for a desk that is slower than the market",
         "sextant.session.Session.learn": "a made-up market has no headlines",
         "sextant.session.Session.work_off": "for replays",
@@ -76,10 +111,27 @@ NOT_IN_EVERY_RUN = (
     }
 )
 
-# Beside the two desks of chance the council. One of its seats has a model that votes, one a model
-# that hangs up, the others nobody. Little of a bar may be filled, so that entries and exits take
-# several bars, and stops have to follow.
+# A part of the account is kept beside the desks, at its shares.
+HOLDINGS = """
+    [allocation]
+    enabled = true
+    portfolio = { USDT = 0.2 }
+    timeframe = "5m"
+    patience = "PT6H"
+    [allocation.hodl]
+    min_profit = 0.01
+    thresholds = { BTC = 15, XRP = 25, USDT = 0.01 }
+"""
+
+# Orders rest before they take. Beside the two desks of chance the council. One of its seats has a
+# model that votes, one a model that hangs up, the others nobody. Little of a bar may be filled, so
+# that entries and exits take several bars, and stops have to follow.
 COUNCIL = """
+    [passive]
+    entries = true
+    exits = true
+    cross_after = "PT90S"
+
     [paper_venue]
     participation = 0.0006
 
@@ -127,39 +179,14 @@ def a_house_with_models(folder: Path, *base_urls: str) -> Path:
         for n, (url, key) in enumerate(zip((*base_urls, "http://x", "http://x"), keys, strict=True))
     ]
     eager = EAGER.replace("stop_distance = 0.006", "stop_distance = 0.004", 1)  # it is sent back
-    text = 'mode = "paper"\n' + CARE + eager + COUNCIL + "".join(seats)
+    text = 'mode = "paper"\n' + CARE + HOLDINGS + eager + COUNCIL + "".join(seats)
     return a_config(folder, text, speed=6000)
 
 
-class HeldClock(PacedClock):
-    """Runs no further than `limit`, so that a slow machine does not fall behind the market."""
-
-    limit: datetime | None = None
-
-    def now(self) -> datetime:
-        now = super().now()
-        return now if self.limit is None else min(now, self.limit)
-
-
-class GappedFeed:
-    """A feed that tells of a hole before its first bar, and holds the clock until the next one."""
-
-    def __init__(self, house: House) -> None:
-        self._house = house
-
-    async def events(self) -> AsyncIterator[MarketEvent]:
-        clock = self._house.clock
-        clock.limit = clock.now() + timedelta(minutes=1)
-        yield FeedInterrupted(
-            symbol=Symbol("BTC/USDT"),
-            timeframe=Timeframe.M1,
-            since=clock.now(),
-            until=clock.now(),
-            reason="to see",
-        )
-        async for bar in self._house.feed.events():
-            clock.limit = bar.closed_at + timedelta(minutes=1)
-            yield bar
+def a_hole(now: datetime) -> FeedInterrupted:
+    return FeedInterrupted(
+        symbol=Symbol("BTC/USDT"), timeframe=Timeframe.M1, since=now, until=now, reason="to see"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -172,13 +199,13 @@ def configured(monkeypatch, postgres):
 
 @pytest.mark.req("S0-19", "S1-15", "S1-16")
 async def test_five_hundred_bars_call_every_safety_function(tmp_path, monkeypatch):
-    monkeypatch.setattr(market_module, "PacedClock", HeldClock)
+    monkeypatch.setattr(markets, "PacedClock", HeldClock)
     votes = sends(openai_reply(a_vote_text(symbol="XRP/BTC", direction="hold")))
     async with serving(votes) as (_, voting), serving(hangs_up) as (_, dead):
         config = a_house_with_models(tmp_path, voting, dead)
         with calls_noted() as called:
             async with open_house(load_settings(config)) as house:
-                gapped = replace(house, feed=GappedFeed(house))
+                gapped = replace(house, feed=InStep(house, a_hole(house.clock.now())))
                 await Daemon(gapped, max_bars=BARS).run(view=False)
             await ran(config, 3)  # a start with a past behind it
     silent = {name for name, code in safety_functions() if code not in called}

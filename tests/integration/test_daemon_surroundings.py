@@ -5,7 +5,6 @@ import contextlib
 import functools
 import os
 import signal
-import subprocess
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -26,7 +25,15 @@ from sextant.house import open_house
 from sextant.journal.port import JournalFailed, JournalHeld
 from sextant.journal.postgres import PostgresJournal
 from sextant.settings import FolderUnusable, load_settings
-from tests.builders_daemon import Rehearsal, a_config, flaws, ran, servers, what_is_left
+from tests.builders_daemon import (
+    Rehearsal,
+    a_config,
+    flaws,
+    ran,
+    servers,
+    small_disk,
+    what_is_left,
+)
 
 pytestmark = pytest.mark.xdist_group("daemon")
 
@@ -232,21 +239,6 @@ async def test_a_disk_that_fills_up_makes_the_daemon_wait_or_stop_and_loses_noth
         await make_room()
         await ran(config, 30)
         assert flaws(await what_is_left(config)) == []
-
-
-@contextlib.contextmanager
-def small_disk(folder, size, *options):
-    """A disk of this size, mounted below `folder`; only root can make one."""
-    disk = folder / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={size},mode=711", *options])]
-    made = subprocess.run([*mount, "tmpfs", disk], capture_output=True, text=True, check=False)
-    if made.returncode != 0:
-        pytest.skip(f"cannot mount a small disk: {made.stderr.strip()}")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 # The command line: what it prints, and how it ends.

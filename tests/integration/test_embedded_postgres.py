@@ -145,7 +145,7 @@ async def test_a_server_that_ends_by_itself_is_started_again(server_folder):
         connection = await make_table(dsn)
         supervision = tasks.create_task(server.run())
         os.kill(server_pid(server_folder), signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     assert await rows(dsn) == 1

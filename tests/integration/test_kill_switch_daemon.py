@@ -83,9 +83,12 @@ def is_idle(book):
 
 
 def run_until(config, condition):
-    """Runs of half an hour of the market's, each of which asks the venue at its start."""
-    for _ in range(20):
-        house = asyncio.run(ran(config, 90))
+    """Runs of half an hour of the market's, each of which asks the venue at its start.
+
+    Each is longer by some bars: who trades on every second one must not end on the same foot.
+    """
+    for run in range(20):
+        house = asyncio.run(ran(config, 90 + 4 * run))
         if condition(house.session.book, house.clock.now()):
             return
     raise AssertionError("it never came to be")

@@ -343,7 +343,9 @@ async def test_in_a_dead_market_nobody_trades_and_it_stays_so(tmp_path, monkeypa
 
 @pytest.mark.req("S0-19")
 async def test_a_live_feed_calls_every_safety_function_that_is_for_it(tmp_path, monkeypatch):
-    accidents = {70: [set_(corrupt_next_book=True)], 100: [mute(TRADES)], 112: [mute()]}
+    accidents = {at: [set_(corrupt_next_book=True)] for at in range(70, 700, 90)}
+    accidents |= {at: [mute(TRADES)] for at in range(100, 700, 90)}
+    accidents |= {at: [mute()] for at in range(112, 700, 90)}
     async with a_world(tmp_path, monkeypatch) as world:
         with calls_noted() as called:
             await world.traded(12, accidents)

@@ -18,11 +18,12 @@ from sextant.cli import app
 from sextant.daemon import run_daemon
 from sextant.facts import RunStarted
 from sextant.house import open_house
-from sextant.market import LiveMarket, Site
+from sextant.live_market import LiveMarket
+from sextant.market import Site
 from sextant.promotion import clear, examine
 from sextant.recovery import AnotherAccount
 from sextant.rehearsal.rest import Rest
-from sextant.settings import Mode
+from sextant.stage_settings import Mode
 from sextant.stages import PHRASE, Cleared, NotCleared
 from tests.builders_daemon import what_is_left
 from tests.builders_rehearsal import rehearsal_exchange
@@ -171,6 +172,14 @@ async def test_a_record_of_something_else_is_named(tmp_path, record, text, named
         await clear(a_stage(tmp_path, "micro"), said("micro"), now=START)
 
 
+async def test_a_record_that_closed_bars_filled_lets_nobody_in(tmp_path, record):
+    paper = a_stage(tmp_path, "paper")
+    barred = paper.market.model_copy(update={"book_depth": None})
+    await written(record, Account(settings=paper.model_copy(update={"market": barred})))
+    with pytest.raises(NotCleared, match="fills from closed bars"):
+        await clear(a_stage(tmp_path, "micro"), said("micro"), now=START)
+
+
 @pytest.mark.parametrize(
     ("order", "lets_in"),
     [
@@ -256,7 +265,7 @@ async def test_what_let_it_in_is_on_record_and_a_restart_needs_no_new_one(
         cleared = await clear(micro, said("micro"), now=START)
         async with open_house(settings, cleared=cleared):
             pass
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             monkeypatch.delenv(RECORD_DSN)  # nobody asks for the record again
             again = await clear(micro, said("micro"), now=START)
         assert [c.name for c in again.criteria][-1] == "cleared before"

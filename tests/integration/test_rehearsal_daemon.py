@@ -35,6 +35,8 @@ def require_stops(exchange):
                 order.ticket.quantity - order.filled
                 for order in exchange.open_orders()
                 if order.waits
+                and not order.ticket.kind.takes_profit
+                and not order.ticket.kind.takes_profit
                 and (order.ticket.listing.symbol, order.ticket.side) == (symbol, side)
             )
             assert exchange.wallet.reducible(symbol, side) <= sum(stops)
@@ -45,7 +47,7 @@ async def test_it_trades_there_and_the_books_agree(tmp_path):
     config = a_rehearsal(tmp_path)
     async with open_house(load_settings(config)) as house:
         await Daemon(house, max_bars=90).run(view=False)
-        exchange = house.market._server.exchange
+        exchange = house.market._exchange.server.exchange
         fills = [trade.fill for trade in exchange.trades.values()]
         assert (await reconcile(house.session.book.engine)).reconciled
     left = await what_is_left(config)
@@ -62,7 +64,7 @@ async def test_it_trades_there_and_the_books_agree(tmp_path):
 async def test_what_the_exchange_booked_is_kept_beside(tmp_path, dsn):
     async with open_house(load_settings(a_rehearsal(tmp_path))) as house:
         await Daemon(house, max_bars=90).run(view=False)
-        exchange = house.market._server.exchange
+        exchange = house.market._exchange.server.exchange
     early = exchange.now - timedelta(minutes=20)  # it looks each quarter of an hour
     async with await connect(dsn) as pool:
         trades = {row["trade_id"]: row for row in await pool.fetch("SELECT * FROM private_trades")}
@@ -81,7 +83,7 @@ async def test_the_exchange_outlives_the_daemon(tmp_path):
     before = None
     for bars in (40, 25, 25):
         async with open_house(load_settings(config)) as house:
-            exchange = house.market._server.exchange
+            exchange = house.market._exchange.server.exchange
             if before is not None:
                 assert exchange.now >= before.now
                 assert exchange.orders.keys() >= before.orders.keys()

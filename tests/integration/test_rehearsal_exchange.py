@@ -285,6 +285,87 @@ async def test_a_trigger_sets_an_order_off_once_it_is_reached(venue, kraken, par
     assert (after["status"], after["vol_exec"]) == ("closed", "0.01000000")
 
 
+TRAIL = {"ordertype": "trailing-stop", "pair": "XBTUSDT", "type": "sell", "volume": "0.01"}
+
+
+@pytest.mark.parametrize(
+    ("form", "moves", "triggers", "fills_at"),
+    [
+        pytest.param(
+            {"price": "+500"},
+            ["40100.0", "40300.0", "40000.0", "39801.0"],
+            ["39600.0", "39800.0", "39800.0", "39800.0"],
+            "39800.0",
+            id="by so much",
+        ),
+        pytest.param(
+            {"price": "+1%"},
+            ["40500.0", "40200.0"],
+            ["40095.0", "40095.0"],
+            "40095.0",
+            id="by a share",
+        ),
+        pytest.param(
+            {"price": "+500", "type": "buy"},
+            ["39700.0", "39900.0"],
+            ["40200.0", "40200.0"],
+            "40200.0",
+            id="of a buyer, from above",
+        ),
+        pytest.param(
+            {"ordertype": "trailing-stop-limit", "price": "+500", "price2": "-10"},
+            ["40300.0", "40000.0"],
+            ["39800.0", "39800.0"],
+            "39800.0",
+            id="with a limit off its trigger",
+        ),
+    ],
+)
+async def test_a_trailing_stop_follows_the_last_price_one_way(
+    venue, kraken, form, moves, triggers, fills_at
+):
+    answer = await kraken.private_post_addorder(TRAIL | form)
+    (txid,) = answer["result"]["txid"]
+    told = []
+    for price in moves:
+        venue.control.trade(BTC, price)
+        row = await order_of(kraken, txid)
+        assert row["descr"]["price"] == form["price"]
+        told.append(row["stopprice"])
+    assert told == triggers
+    assert row["status"] == "open"
+    venue.control.trade(BTC, fills_at)
+    row = await order_of(kraken, txid)
+    assert (row["status"], row["vol_exec"]) == ("closed", "0.01000000")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param({"price": "39500"}, id="no offset"),
+        pytest.param({"price": "-500"}, id="the wrong way"),
+        pytest.param({"price": "+100%"}, id="all of it"),
+        pytest.param({"price": "+0"}, id="nothing"),
+        pytest.param({"ordertype": "trailing-stop-limit", "price": "+500"}, id="no limit"),
+    ],
+)
+async def test_what_is_no_trailing_stop_is_declined(kraken, form):
+    with pytest.raises(ccxt.BaseError, match="EGeneral:Invalid arguments:price"):
+        await kraken.private_post_addorder(TRAIL | form)
+
+
+async def test_a_trailing_stop_can_be_edited_and_not_amended(kraken):
+    answer = await kraken.private_post_addorder(TRAIL | {"price": "+500"})
+    (txid,) = answer["result"]["txid"]
+    with pytest.raises(ccxt.BaseError, match="trigger_price"):
+        await kraken.private_post_amendorder({"txid": txid, "trigger_price": "39000.0"})
+    edited = await kraken.private_post_editorder(
+        {"txid": txid, "pair": "XBTUSDT", "volume": "0.02"}
+    )
+    row = await order_of(kraken, edited["result"]["txid"])
+    assert (row["vol"], row["descr"]["price"]) == ("0.02000000", "+500")
+
+
 async def test_a_stop_limit_that_is_jumped_over_rests_unfilled(venue, kraken):
     params = {"stopLossPrice": 39_500}
     placed = await kraken.create_order(BTC, "limit", "sell", 0.01, 39_450, params)

@@ -5,15 +5,18 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.instrument import Side
 from execution.order import Submitting
 from execution.protection import ProtectionSettings
+from risk.intent import Purpose
 from tests.builders_care import an_empty_house
 from tests.builders_engine import an_entry, sealed
 from tests.builders_venue import BTC, a_bar, instruments
+from tests.fakes_venue import ReservingVenue
 
 CARE = ProtectionSettings(
     patience=timedelta(0),
@@ -47,6 +50,11 @@ class Tape:
     def __init__(self, house, side):
         self.house, self.side = house, side
         self.tightest = None
+        self.aimed = False  # an order at the target has stood there
+
+    def is_target(self, order):
+        known = self.house.book.engine.blotter.find(order.client_order_id)
+        return known is not None and known.is_target
 
     async def go(self, path):
         close = Decimal(100)
@@ -66,8 +74,9 @@ class Tape:
         held = sum(f.quantity * f.side.sign for f in await venue.fills())
         assert held * self.side.sign >= 0
         orders = [o for o in await venue.open_orders() if o.reduce_only]
-        stops = [o for o in orders if o.trigger is not None]
+        stops = [o for o in orders if o.trigger is not None and not self.is_target(o)]
         covered = sum(order.quantity - order.filled for order in stops)
+        self.aimed |= len(orders) > len(stops)
         if not held or instruments("3")[BTC].is_dust(held, Decimal(100)):
             return
         assert covered >= abs(held)
@@ -76,18 +85,22 @@ class Tape:
         self.tightest = loosest
 
 
-async def lived_through(side, path):
-    house = await an_empty_house(protection=CARE, leverage="3", participation=Decimal("0.5"))
+async def lived_through(side, path, targets_in=(BTC,)):
+    house = await an_empty_house(
+        protection=CARE, leverage="3", participation=Decimal("0.5"), targets_in=targets_in
+    )
     house.book.engine.accept(a_position_wanted(side))
     await house.book.engine.work()
-    await Tape(house, side).go(path)
-    return house
+    tape = Tape(house, side)
+    await tape.go(path)
+    return tape
 
 
+@pytest.mark.req("S2-46")
 @settings(max_examples=120, deadline=None)
-@given(side=st.sampled_from(Side), path=paths)
-def test_no_position_is_ever_without_its_stop_and_none_is_turned(side, path):
-    asyncio.run(lived_through(side, path))
+@given(side=st.sampled_from(Side), path=paths, targets_in=st.sampled_from([(), (BTC,)]))
+def test_no_position_is_ever_without_its_stop_and_none_is_turned(side, path, targets_in):
+    asyncio.run(lived_through(side, path, targets_in))
 
 
 async def test_such_paths_move_stops_and_end_positions():
@@ -95,7 +108,56 @@ async def test_such_paths_move_stops_and_end_positions():
     up = [(40, "1000")] * 6 + [(-60, "3")] * 8
     down = [(-change, volume) for change, volume in up]
     for side, path in ((Side.BUY, up), (Side.SELL, down)):
-        house = await lived_through(side, path)
+        tape = await lived_through(side, path)
+        house = tape.house
+        assert tape.aimed
         moves = [f.order for f in house.told(Submitting) if f.order.replaces is not None]
         assert len(moves) > 2
         assert house.book.account(house.clock.now()).held(BTC) == 0
+
+
+class Held(Tape):
+    """A house whose venue takes one sell order for what is held: since when no stop is there?"""
+
+    def __init__(self, house, side):
+        super().__init__(house, side)
+        self.naked_since = None
+
+    async def look(self):
+        venue, now = self.house.venue, self.house.clock.now()
+        held = sum(f.quantity * f.side.sign for f in await venue.fills())
+        assert held * self.side.sign >= 0
+        stops = [o for o in await venue.open_orders() if o.reduce_only and o.trigger is not None]
+        covered = sum(order.quantity - order.filled for order in stops)
+        if covered >= abs(held) or instruments("3")[BTC].is_dust(held, Decimal(100)):
+            self.naked_since = None
+            return
+        self.naked_since = self.naked_since or now
+        assert now - self.naked_since <= CARE.deadline + timedelta(minutes=1)
+
+
+async def held_through(path, refusals):
+    house = await an_empty_house(
+        protection=CARE,
+        leverage="3",
+        participation=Decimal("0.5"),
+        behind=lambda venue: ReservingVenue(venue, reserves=True, refusals=refusals),
+    )
+    house.book.engine.accept(a_position_wanted(Side.BUY))
+    await house.book.engine.work()
+    tape = Held(house, Side.BUY)
+    await tape.go(path)
+    return house
+
+
+@settings(max_examples=60, deadline=None)
+@given(path=paths, refusals=st.integers(0, 3))
+def test_a_target_that_is_watched_leaves_no_position_naked_for_long(path, refusals):
+    asyncio.run(held_through(path, refusals))
+
+
+async def test_where_the_stop_is_in_the_way_the_exit_at_the_target_replaces_it():
+    house = await held_through([(450, "1000"), (5, "1000"), (5, "1000"), (5, "1000")], 0)
+    assert house.book.account(house.clock.now()).held(BTC) == 0
+    asked = [f.order.purpose for f in house.told(Submitting) if f.order.trigger is None]
+    assert asked == [Purpose.ENTRY, Purpose.TAKE_PROFIT, Purpose.TAKE_PROFIT]

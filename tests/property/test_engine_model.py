@@ -114,9 +114,11 @@ class World:
         return self.runner.run(coroutine)
 
     def start(self):
-        self.engine = an_engine(self.wire, self.clock, self.journal, leverage="3")
+        self.care = PositionCare(instruments("3"), FIT, targets_in=instruments())
+        self.engine = an_engine(
+            self.wire, self.clock, self.journal, leverage="3", listener=self.care.hear
+        )
         self.protection = Protection(instruments("3"), FIT)
-        self.care = PositionCare(instruments("3"), FIT)
         self.run(self.engine.recover(self.journal.facts()))
         self.look()
 

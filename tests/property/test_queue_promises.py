@@ -3,11 +3,12 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from data.instrument import Side
-from execution.queue_position import QueuePlace
+from execution.book_matching import crosses
+from execution.queue_position import QueuePlace, standing_at
 from sextant.fidelity.outcome import Outcome
 from sextant.fidelity.probes import Plan, Probe
 from sextant.fidelity.reality import limit_reality
@@ -17,6 +18,7 @@ from tests.builders_fidelity import (
     a_book,
     a_print,
     after,
+    book_terms,
     paper_terms,
     queue_terms,
 )
@@ -88,6 +90,7 @@ def test_who_stands_nearer_the_front_never_gets_less(aheads, behind, story, term
         assert got >= less
 
 
+LATENCY = timedelta(milliseconds=15)
 prices = st.integers(97, 103)
 quantities = st.integers(1, 30).map(lambda n: Decimal(n) / 10)
 books = st.tuples(prices, st.lists(quantities, min_size=3, max_size=3), st.integers(1, 2))
@@ -105,6 +108,7 @@ def a_tape(events):
         bids = ", ".join(f"{best - n} {size}" for n, size in enumerate(sizes))
         asks = ", ".join(f"{best + spread + n} {size}" for n, size in enumerate(sizes))
         made.append(a_book(bids, asks, at=10 * number))
+    made.append(a_print(Side.BUY, 100, Decimal("0.1"), at=60_000))  # so that this is the lot
     return Tape(venue="test", symbol=BTC, truth=made, feed=made)
 
 
@@ -115,15 +119,17 @@ def a_tape(events):
     limit=prices,
     quantity=quantities,
     terms=st.builds(
-        queue_terms,
-        arrival=st.just(15),
-        cancel=st.just(15),
+        book_terms,
         cancelled_ahead=st.sampled_from(["0", "0.5", "1"]),
         settling=st.sampled_from([0, 25]),
     ),
 )
 def test_on_the_same_news_the_queue_lies_between_the_bounds(events, side, limit, quantity, terms):
-    tape = a_tape([(100, [Decimal(1)] * 3, 1), *events])
+    """Of passive orders whose level the next book tells: what is unseen is endless."""
+    tape, arrival = a_tape([(100, [Decimal(1)] * 3, 1), *events]), after(0) + LATENCY
+    assume(not crosses(tape.feed.book_at(arrival), side, Decimal(limit)))
+    met = tape.feed.book_after(arrival)
+    assume(met is None or standing_at(met, side, Decimal(limit)) is not None)
     lifetime = timedelta(milliseconds=200)
     probe = Probe(
         group="",
@@ -131,7 +137,7 @@ def test_on_the_same_news_the_queue_lies_between_the_bounds(events, side, limit,
         side=side,
         quantity=quantity,
         limit=Decimal(limit),
-        latency=terms.arrival,
+        latency=LATENCY,
         mid=Decimal(100),
     )
     plan = Plan(
@@ -139,12 +145,12 @@ def test_on_the_same_news_the_queue_lies_between_the_bounds(events, side, limit,
         each=1,
         sizes=(Decimal(1),),
         share=Decimal(1),
-        latency=terms.arrival,
+        latency=LATENCY,
         latency_spread=1.0,
         lifetime=lifetime,
         warm_up=timedelta(0),
     )
-    rule = BookRule(tape=tape, terms=paper_terms(latency=15), queue=terms, lifetime=lifetime)
+    rule = BookRule(tape=tape, terms=paper_terms(latency=15), book_terms=terms, lifetime=lifetime)
     said, truth = rule.limit(probe, probe.limit), limit_reality(tape, probe, plan)
     assert isinstance(said, Outcome)
     assert truth.least.quantity <= said.quantity <= truth.most.quantity

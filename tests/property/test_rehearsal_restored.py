@@ -27,7 +27,15 @@ from tests.builders_rehearsal import BALANCES, GENEROUS, NOON, PRICES
 
 BTC, XRP = SYMBOLS = ("BTC/USDT", "XRP/USDT")
 SECOND = timedelta(seconds=1)
-KINDS = ("market", "limit", "stop-loss", "take-profit", "stop-loss-limit")
+KINDS = (
+    "market",
+    "limit",
+    "stop-loss",
+    "take-profit",
+    "stop-loss-limit",
+    "trailing-stop",
+    "trailing-stop-limit",
+)
 
 
 class Life:
@@ -127,6 +135,8 @@ def an_order(symbol, side, kind, size, off, leverage, extra):
         form |= {"price": at_off(last, off, places)} if kind != "market" else {}
         form |= {"price2": at_off(last, 2 * off, places)} if kind == "stop-loss-limit" else {}
         form |= {"leverage": leverage} if leverage else {}
+        if kind.startswith("trailing"):
+            form |= {"price": f"+{abs(off) * 100}%", "price2": f"{200 * off:+}%"}
         form |= {name: at_off(last, -off, places) if value == "away" else value
                  for name, value in extra.items()}  # fmt: skip
         return "AddOrder", form

@@ -321,6 +321,7 @@ ELSEWHERE = {
     "cool_down_after_order",
     "cool_down_after_rebalance",
     "drawdown_closes",
+    "max_account_drawdown",  # of what is kept beside, of which these accounts have nothing
     "max_model_failures",
     "model_failure_pause",
     "overlay_max_age",  # which way it is tighter depends on what is read

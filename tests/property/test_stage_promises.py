@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sextant.promotion import Examination
-from sextant.settings import ExitTestSettings, Mode
+from sextant.stage_settings import ExitTestSettings, Mode
 from sextant.stages import (
     PHRASE,
     Cleared,

@@ -26,6 +26,7 @@ def care(draw):
         break_even_buffer=buffer,
         trail_from=draw(shares),
         trail_distance=draw(shares),
+        trail_atr=draw(st.sampled_from([0.0, 0.5, 1.5])),
         min_move=draw(shares),
     )
 
@@ -49,14 +50,16 @@ def a_position(symbol, side, entry, mark):
     standing=prices,
     marks=st.lists(prices, min_size=1, max_size=8),
     wanted=care(),
+    atr=st.none() | st.floats(),
 )
 @settings(max_examples=150, deadline=None)
 def test_along_any_path_of_marks_the_stop_only_tightens(
-    symbol, side, entry, standing, marks, wanted
+    symbol, side, entry, standing, marks, wanted, atr
 ):
     instrument = instruments()[symbol]
     for mark in marks:
-        due = stop_due(standing, a_position(symbol, side, entry, mark), instrument, wanted)
+        position = a_position(symbol, side, entry, mark)
+        due = stop_due(standing, position, instrument, wanted, atr=atr)
         if due != standing:
             assert (due - standing) * side.sign >= wanted.min_move * mark
             assert (due - standing) * side.sign > 0

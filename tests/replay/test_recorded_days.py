@@ -24,7 +24,7 @@ from data.feeds.recorded import merge, read_bars
 from data.instrument import Symbol
 from data.store_memory import MemoryBarStore
 from sextant import wiring
-from sextant.audit import Auditor
+from sextant.auditor import Auditor
 from sextant.facts import codec
 from sextant.journal.line import line_of, parse_line
 from sextant.journal.verify import verify

@@ -8,7 +8,7 @@ import pytest
 
 from data.feeds.synthetic import SyntheticMarket
 from data.store_memory import MemoryBarStore
-from sextant.audit import Auditor
+from sextant.auditor import Auditor
 from sextant.facts import codec
 from sextant.journal.line import parse_line
 from sextant.replay import replay

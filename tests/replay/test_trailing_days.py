@@ -19,7 +19,7 @@ from data.store_memory import MemoryBarStore
 from execution.fill import Fill
 from execution.order import Submitting
 from risk.intent import Purpose
-from sextant.audit import Auditor
+from sextant.auditor import Auditor
 from sextant.facts import codec
 from sextant.journal.line import parse_line
 from sextant.replay import replay

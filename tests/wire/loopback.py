@@ -136,7 +136,7 @@ class LoopbackServer:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds; it is looked at whenever a client has done something."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 self._happened.clear()
                 await self._happened.wait()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sextant.evaluation.counterfactual import MANY
+from sextant.evaluation.kept import kept_in_words
 from sextant.evaluation.summary import GateDay, RuleSummary, SeatSummary, Summary
 
 KINDS = ("long", "short", "close", "hold", "abstained")
@@ -65,6 +66,7 @@ def figures(summary: Summary) -> list[tuple[str, str]]:
         *_risk(summary),
         *_result(summary),
         *_trading(summary),
+        *_kept(summary),
         ("decisions", f"{summary.decisions:,}, {summary.failures:,} failed"),
         ("intents", f"{summary.intents:,}, {summary.vetoes:,} vetoes"),
         *_second_looks(summary),
@@ -106,6 +108,7 @@ def _trading(summary: Summary) -> list[tuple[str, str]]:
         ("profit factor", ratio(summary.profit_factor)),
         ("fees", _fees(summary)),
         ("turnover", _turnover(summary)),
+        *((("profit by cause", _attributed(summary)),) if summary.trades else ()),
         ("model costs", f"{summary.model_costs_usd:,.4f} USD"),
     ]
     if summary.charged:
@@ -115,6 +118,32 @@ def _trading(summary: Summary) -> list[tuple[str, str]]:
             ("without a price", f"{summary.unvalued:,} fills, charges or trades, left out above")
         )
     return rows
+
+
+def _kept(summary: Summary) -> list[tuple[str, str]]:
+    """What is held beside the trading book, a row an asset; none where nothing is."""
+    if not summary.kept:
+        return []
+    whole = f"{summary.whole_end:,.2f}" if summary.whole_end is not None else "unknown"
+    lines = kept_in_words(summary.kept, summary.currency)
+    return [
+        ("with what is kept beside", f"{whole} {summary.currency}"),
+        *(("kept" if n == 0 else "", line) for n, line in enumerate(lines)),
+        ("fills of holdings and bags", f"{summary.exchanged:,}"),
+    ]
+
+
+def _attributed(summary: Summary) -> str:
+    """What the profit of the closed trades came of (S1-136)."""
+    parts = (
+        f"alpha {summary.alpha:+,.2f}",
+        f"timing {summary.timing:+,.2f}",
+        f"slippage {summary.slippage:+,.2f}",
+        f"fees {summary.attributed_fees:+,.2f} {summary.currency}",
+    )
+    left = summary.trades - summary.attributed
+    unknown = f"of {summary.attributed:,} trades, of {left:,} it is unknown" if left else ""
+    return _listed(*parts, unknown)
 
 
 def _trades(summary: Summary) -> str:

@@ -10,6 +10,7 @@ from execution.ledger import Ledger
 from risk.approval import Rejection, Revision
 from risk.intent import OrderIntent
 from risk.referral import Referral
+from sextant.allocator import AllocationState
 from sextant.cycle import Approved, Decision, Regeneration, Ruling
 from sextant.evaluation.scorecard import Scorecard
 from sextant.facts import (
@@ -41,6 +42,7 @@ class Retelling:
         self._waiting: dict[str, OrderIntent] = {}  # for a person, by intent id
         self._costs: tuple[date, Decimal] = (date.min, Decimal(0))  # of the newest day
         self.spent = Decimal(0)  # on models, in USD
+        self.allocation = AllocationState()  # the newest on record
 
     def begin(self, card: Scorecard) -> None:
         """Forget what was counted so far; the account goes on as it is."""
@@ -91,6 +93,8 @@ class Retelling:
                 self.card.failures += 1
             case ModelCosts():
                 self._spend(fact)
+            case AllocationState():
+                self.allocation = fact
             case _:
                 self._trade(fact)
 
@@ -103,7 +107,7 @@ class Retelling:
     def _count(self, bar: Bar, *, is_believed: bool) -> None:
         if is_believed:
             self.mark(bar)
-        self.card.see(bar, self.ledger.equity)
+        self.card.see(bar, self.ledger.earned)
 
     def _decide(self, fact: Decision) -> None:
         self.card.decided(fact.strategy_id, fact.symbol, fact.price, fact.ballots, fact.intent)
@@ -126,8 +130,10 @@ class Retelling:
             if isinstance(settled, ChargeBooked):
                 charge = settled.charge
                 self.card.charge(charge, self.ledger.rate(charge.asset))
+            elif isinstance(settled, FillBooked) and settled.order.purpose.exchanges:
+                self.card.exchange(settled.fill)
             elif isinstance(settled, FillBooked):
                 fill = settled.fill
                 self.card.fill(fill, self.ledger.rate(fill.symbol.quote))
                 if settled.closed is not None:
-                    self.card.close(settled.closed)
+                    self.card.close(settled.closed, settled.attributed)

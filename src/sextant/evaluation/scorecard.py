@@ -9,6 +9,7 @@ from agents.vote import Ballot
 from data.account import ClosedTrade
 from data.bar import Bar
 from data.instrument import Notional, Price, Side, Symbol
+from execution.attribution import AttributedTrade
 from execution.charge import Charge
 from execution.fill import Fill
 from risk.intent import OrderIntent
@@ -35,6 +36,7 @@ class Scorecard:
         self.buys = 0  # fills
         self.sells = 0
         self.traded = 0.0  # notional of all fills, in the account's currency
+        self.exchanged = 0  # fills that moved holdings or bags
         self.bars = 0
         self.decisions = 0
         self.interruptions = 0
@@ -46,6 +48,11 @@ class Scorecard:
         self.loss = 0.0  # sum of losing trades, as a positive number
         self.fees = 0.0  # of closed trades, with what was charged while they were open
         self.charged = 0.0  # apart from fills, in all; below zero was received
+        self.alpha = 0.0  # of closed trades, as `timing` and `slippage`: execution.attribution
+        self.timing = 0.0
+        self.slippage = 0.0
+        self.attributed_fees = 0.0  # below zero where they cost
+        self.attributed = 0  # closed trades of which these are known
         self.unvalued = 0  # fills, charges and trades that no price converts; in none of the sums
 
     def see(self, bar: Bar, equity: Notional | None) -> None:
@@ -84,6 +91,11 @@ class Scorecard:
         else:
             self.traded += float(fill.quantity * fill.price * rate)
 
+    def exchange(self, fill: Fill) -> None:
+        """Take a fill that moved holdings, or went into a bag: no trade."""
+        self.exchanged += 1
+        self.fills.append(fill)
+
     def charge(self, charge: Charge, rate: Decimal | None) -> None:
         """Take what was charged apart from fills; `rate` converts its asset, as for a fill."""
         if rate is None:
@@ -91,10 +103,16 @@ class Scorecard:
         else:
             self.charged += float(charge.amount * rate)
 
-    def close(self, trade: ClosedTrade) -> None:
-        """Take one position that is flat again."""
+    def close(self, trade: ClosedTrade, attributed: AttributedTrade | None = None) -> None:
+        """Take one position that is flat again, and what its profit came of, where it is known."""
         self.closed.append(trade)
         self.trades += 1
+        if attributed is not None:
+            self.attributed += 1
+            self.alpha += float(attributed.alpha)
+            self.timing += float(attributed.timing)
+            self.slippage += float(attributed.slippage)
+            self.attributed_fees += float(attributed.fees)
         if trade.pnl is None or trade.fees is None:
             self.unvalued += 1
             return

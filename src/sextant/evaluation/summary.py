@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from sextant.evaluation.counterfactual import MANY, RuleWorth
 from sextant.evaluation.deciles import Decile
+from sextant.evaluation.kept import Kept
 from sextant.evaluation.performance import annual_return
 from sextant.evaluation.scorecard import Scorecard
 from sextant.evaluation.seats import SeatScore
@@ -125,6 +126,11 @@ class Summary:
     profit_factor: float | None  # sum won over sum lost
     win_loss_ratio: float | None  # mean win over mean loss
     fees: float  # of closed trades, with what was charged while they were open
+    attributed: int  # closed trades of which the next four are known
+    alpha: float  # what came of the signal; with the next three it is the profit of these trades
+    timing: float  # of the delay between decision and arrival
+    slippage: float  # of the execution
+    attributed_fees: float  # below zero where they cost
     charged: float  # for margin and funding in all; below zero was received
     cost_share: float | None  # fees over profit before fees
     unvalued: int  # fills and trades that no price converts; left out of the sums
@@ -132,7 +138,10 @@ class Summary:
     turnover_per_day: float | None
     model_costs_usd: Decimal
     equity_start: float | None
-    equity_end: Decimal | None  # exact
+    equity_end: Decimal | None  # exact, of the trading book
+    kept: tuple[Kept, ...]  # beside it; empty where nothing is
+    whole_end: Decimal | None  # both together; None where nothing is kept, or a price is missing
+    exchanged: int  # fills that moved what is kept
     total_return: float | None
     annual_return: float | None
     return_if_worse: Mapping[int, float]  # by how many basis points every fill is worse
@@ -153,8 +162,10 @@ def summarise(
     currency: str,
     equity: Decimal | None,
     model_costs_usd: Decimal,
+    kept: tuple[Kept, ...] = (),
+    whole: Decimal | None = None,
 ) -> Summary:
-    """The scorecard's state now; `equity` is the ledger's exact figure."""
+    """The scorecard's state now; `equity` and `whole` are the ledger's exact figures."""
     curve = card.equity
     last, total = curve.last, curve.total_return
     days = _days(card)
@@ -193,6 +204,11 @@ def summarise(
         profit_factor=_share(card.profit, card.loss),
         win_loss_ratio=_share(_share(card.profit, card.wins), _share(card.loss, card.losses)),
         fees=card.fees,
+        attributed=card.attributed,
+        alpha=card.alpha,
+        timing=card.timing,
+        slippage=card.slippage,
+        attributed_fees=card.attributed_fees,
         charged=card.charged,
         cost_share=_share(card.fees, card.profit - card.loss + card.fees),
         unvalued=card.unvalued,
@@ -201,6 +217,9 @@ def summarise(
         model_costs_usd=model_costs_usd,
         equity_start=curve.first,
         equity_end=equity,
+        kept=kept,
+        whole_end=whole,
+        exchanged=card.exchanged,
         total_return=total,
         annual_return=annual_return(total, days=days) if total is not None else None,
         return_if_worse=_worse(total, turnover),

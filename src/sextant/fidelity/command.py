@@ -12,8 +12,8 @@ from rich.console import Console
 from data.feeds.recorded import file_digest
 from data.order_book import OrderBook
 from data.trade import Trade
+from execution.live_matching import BookTerms
 from execution.paper_terms import PaperTerms
-from execution.queue_position import QueueTerms
 from sextant.fidelity.frames import read_tape
 from sextant.fidelity.probes import Placement, Plan, limit_probes, market_probes
 from sextant.fidelity.reality import limit_reality, market_reality
@@ -25,22 +25,21 @@ from sextant.fidelity.tape import Tape
 DEPTH: Final = 20  # levels of a side that are kept: what Hyperliquid sends
 SIZES: Final = tuple(map(Decimal, ("0.01", "0.1", "0.5", "1")))
 LIMIT_SHARE: Final = Decimal("0.1")
-SETTLING: Final = timedelta(milliseconds=250)  # twice Binance's slower stream of depth, and more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What was asked for; `terms` are paper's, and their latency is what the rules know."""
+    """What was asked for; the terms are paper's, and their latency is what the rules know."""
 
     files: Sequence[Path]
     market: str | None  # by the venue's own name; None: the only one
     terms: PaperTerms
+    book_terms: BookTerms
     seed: int
     probes: int  # of each size, and of each placement
     latency_spread: float
     lifetime: timedelta
     warm_up: timedelta
-    cancelled_ahead: Decimal
 
 
 def run_fidelity(wanted: Wanted, *, as_json: bool, console: Console) -> Fidelity:
@@ -82,7 +81,7 @@ def fidelity(tape: Tape, wanted: Wanted) -> Fidelity:
     return Fidelity(
         recording=_recording(tape, wanted.files),
         plan=plan,
-        cancelled_ahead=wanted.cancelled_ahead,
+        cancelled_ahead=wanted.book_terms.queue.cancelled_ahead,
         market=list(market_scores(rules, markets)),
         limit=list(limit_scores(rules, limits)),
         without_room=len(Placement) * wanted.probes - len(limits),
@@ -91,14 +90,8 @@ def fidelity(tape: Tape, wanted: Wanted) -> Fidelity:
 
 def _rules(tape: Tape, wanted: Wanted) -> list[FillRule]:
     terms, lifetime = wanted.terms, wanted.lifetime
-    queue = QueueTerms(
-        arrival=terms.latency,
-        cancel=terms.latency,
-        cancelled_ahead=wanted.cancelled_ahead,
-        settling=SETTLING,
-    )
     return [
-        BookRule(tape=tape, terms=terms, queue=queue, lifetime=lifetime),
+        BookRule(tape=tape, terms=terms, book_terms=wanted.book_terms, lifetime=lifetime),
         BarRule(tape=tape, terms=terms, lifetime=lifetime),
         LastPriceRule(tape=tape, lifetime=lifetime),
         TouchRule(tape=tape, lifetime=lifetime),

@@ -6,29 +6,28 @@ latency of a probe.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Protocol
 
 from data.bar import Bar, Timeframe
-from data.instrument import Price, Quantity, Side
+from data.instrument import Price, Side
 from data.order_book import Level, OrderBook
 from data.trade import Trade
 from data.trade_bars import TradeBars
-from execution.book_matching import BookMatching, Moment
 from execution.fill import Fill
+from execution.live_matching import BookTerms, LiveMatching
 from execution.matching import Matching
 from execution.order import Order
 from execution.paper_terms import PaperTerms
-from execution.queue_position import QueuedOrder, QueueTerms
 from execution.venue_books import VenueBooks
+from execution.venue_state import VenueFact
 from risk.intent import Purpose
 from sextant.fidelity.outcome import Outcome
 from sextant.fidelity.probes import Probe
 from sextant.fidelity.tape import Tape, received_at
 
 _PLENTY: Final = Decimal(10) ** 18  # of both assets: no probe fails for want of money
-_NOTHING: Final = Quantity(Decimal(0))
 FIXED_SLIPPAGE: Final = Decimal("0.001")  # PARAMETERS.md 1.7, "Paper": what upstream's paper took
 
 
@@ -45,51 +44,56 @@ class FillRule(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookRule:
-    """Paper on a live book: market orders walk it, limit orders queue in it."""
+    """Paper on a live book, as it runs in the daemon: what arrives walks it, what rests queues."""
 
     tape: Tape
     terms: PaperTerms
-    queue: QueueTerms
+    book_terms: BookTerms
     lifetime: timedelta
     name: str = "book and queue"
 
     def market(self, probe: Probe) -> Outcome | None:
         """By the newest book that was told when the order is thought to arrive."""
         arrival = probe.at + self.terms.latency
-        book, last = self.tape.feed.book_at(arrival), self.tape.feed.trade_at(arrival)
-        if book is None:
+        if self.tape.feed.book_at(arrival) is None:
             return None
-        matching = BookMatching(
-            venue="probe",
-            instruments={self.tape.symbol: self.tape.instrument},
-            terms=self.terms,
-            books=_purse(self.tape),
-        )
-        matching.place(_order(self.tape, probe), probe.at)
-        moment = Moment(
-            symbol=self.tape.symbol,
-            at=arrival,
-            last=last.price if last is not None else probe.mid,
-            volume=_NOTHING,
-            book=book,
-        )
-        return _outcome(matching.meet(moment))
+        matching = self._told_of(probe)
+        facts = [*self._play(matching, probe.at, arrival), *matching.pass_time(arrival)]
+        return _outcome(facts)
 
     def limit(self, probe: Probe, price: Price) -> Outcome | None:
-        sent = QueuedOrder.sent(probe.side, price, probe.quantity, probe.at, self.queue)
-        order = sent.cancelled(probe.at + self.lifetime, self.queue)
-        fills: list[Level] = []
-        end = order.leaves_at or order.arrives_at
-        for event in self.tape.feed.between(order.arrives_at, end):
+        matching = self._told_of(probe)
+        end = probe.at + self.lifetime
+        facts = self._play(matching, probe.at, end)
+        matching.cancel("probe", end)
+        end += self.terms.latency
+        facts += self._play(matching, end - self.terms.latency, end)
+        return _outcome([*facts, *matching.pass_time(end)])
+
+    def _told_of(self, probe: Probe) -> LiveMatching:
+        """A venue that knows what its sender knows, and the probe on its way there."""
+        symbol, feed = self.tape.symbol, self.tape.feed
+        matching = LiveMatching(
+            venue="probe",
+            instruments={symbol: self.tape.instrument},
+            terms=self.terms,
+            book_terms=self.book_terms,
+            balances={},
+            books=_purse(self.tape),
+        )
+        if (book := feed.book_at(probe.at)) is not None:
+            matching.show(book, book.at)
+        matching.place(_order(self.tape, probe), probe.at)
+        return matching
+
+    def _play(self, matching: LiveMatching, begin: datetime, end: datetime) -> list[VenueFact]:
+        facts: list[VenueFact] = []
+        for event in self.tape.feed.between(begin, end):
             if isinstance(event, OrderBook):
-                order, taken = order.after_book(event, event.at, self.queue)
-                fills.extend(taken)
+                facts += matching.show(event, event.at)
             else:
-                order, filled = order.after_trade(event, event.traded_at, self.queue)
-                fills.append(Level(price, filled))
-            if not order.remaining:
-                break
-        return Outcome.of(fills)
+                facts += matching.hear(event, event.traded_at)
+        return facts
 
 
 class BarRule:

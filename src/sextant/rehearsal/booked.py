@@ -51,6 +51,16 @@ class Booked:
         """Whether it stands outside the book until its trigger is reached."""
         return self.is_open and self.ticket.kind.waits and self.triggered_at is None
 
+    def follow(self, last: Price) -> None:
+        """Move a trigger that trails, and only the way that the market has gone with it."""
+        ticket = self.ticket
+        if ticket.trail is None or not self.waits:
+            return
+        trigger, limit = ticket.trail.prices(last, ticket.side, ticket.listing)
+        before = ticket.trigger
+        if before is None or (before - trigger) * ticket.side.sign > 0:
+            self.ticket = replace(ticket, trigger=trigger, limit=limit)
+
     @property
     def average(self) -> Decimal:
         return self.cost / self.filled if self.filled else _ZERO
@@ -116,9 +126,9 @@ def amended(
         Declined: the order has no such price, or less is asked for than has filled.
     """
     ticket = order.ticket
-    if limit is not None and ticket.limit is None:
+    if limit is not None and (ticket.limit is None or ticket.trail is not None):
         raise Declined("EGeneral:Invalid arguments:limit_price")
-    if trigger is not None and not order.waits:
+    if trigger is not None and (not order.waits or ticket.trail is not None):
         raise Declined("EGeneral:Invalid arguments:trigger_price")
     if quantity is not None and quantity <= order.filled:
         raise Declined("EGeneral:Invalid arguments:order_qty")

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from data.clock import PacedClock
+from data.faults import Fault
 from sextant.facts import rehearsal_codec
 from sextant.journal.jsonl import JsonlJournal
 from sextant.rehearsal.faults import NO_FAULTS, Faults
@@ -39,6 +40,10 @@ class Rehearsal:
     state: Path | None = None  # what the account is kept in; without it, it ends with us
 
 
+class NotKept(Fault):
+    """The account cannot be kept any more, so that nothing can be said of it."""
+
+
 async def run_rehearsal(wanted: Rehearsal, console: Console) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -47,6 +52,7 @@ async def run_rehearsal(wanted: Rehearsal, console: Console) -> None:
         JournalHeld, Corrupt, NotListed: the state cannot be had, is none, or of another market.
         Malformed: a file that cannot be played.
         UnknownSymbol: a pair that is not listed, or not made up.
+        NotKept: the state takes no more.
     """
     recorded = _recorded(wanted)
     start = wanted.start if recorded is None else recorded.start
@@ -79,9 +85,17 @@ async def _serve(
         seed=wanted.seed,
         faults=wanted.faults,
         port=wanted.port,
+        speed=wanted.speed,
         tick=timedelta(seconds=0.25) * wanted.speed,
         heartbeat=timedelta(seconds=1) * wanted.speed,
     )
+    stopped = asyncio.Event()
+    failures: list[Fault] = []
+
+    def give_up(fault: Fault) -> None:
+        failures.append(fault)
+        stopped.set()
+
     server = RehearsalServer(
         terms,
         prices=scene.prices,
@@ -90,8 +104,8 @@ async def _serve(
         past=scene.past,
         traded=scene.traded,
         record=record,
+        unkept=give_up,
     )
-    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
@@ -99,6 +113,11 @@ async def _serve(
         clock.go()
         _introduce(server, scene, clock.now(), wanted, console)
         await stopped.wait()
+    if failures:
+        raise NotKept(
+            f"the account cannot be kept: {failures[0]}; put that right, and start again with the "
+            "same --state"
+        ) from failures[0]
 
 
 def _recorded(wanted: Rehearsal) -> Scene | None:
@@ -123,6 +142,8 @@ def _introduce(
         f"WebSocket  {urls['ws']['publicV2']} and, with a token, {urls['ws']['privateV2']}",
         f"key        {DEMO_KEY}",
         f"secret     {DEMO_SECRET}",
+        "A daemon trades here with KRAKEN_API_KEY and KRAKEN_API_SECRET so set, and market.url "
+        f"{urls['public']}: see config/rehearsal-apart.toml.",
         f"Key and secret are made up and work nowhere else. Ctrl-C ends it; {kept}.",
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -130,6 +130,7 @@ class Exchange:
         if ticket.cl_ord_id is not None and self.by_client_id(ticket.cl_ord_id) is not None:
             raise Declined("EOrder:Duplicate order")
         txid = self._new_id("O")
+        ticket = self._placed_at(ticket)
         try:
             self._require_acceptable(txid, ticket)
         except Declined:
@@ -194,6 +195,18 @@ class Exchange:
         self._match(symbol)
         return self._new_id("T")
 
+    def _placed_at(self, ticket: Ticket) -> Ticket:
+        """The ticket with the prices that an order which trails begins with."""
+        if ticket.trail is None:
+            return ticket
+        last = self.markets[ticket.listing.symbol].last
+        trigger, limit = ticket.trail.prices(last, ticket.side, ticket.listing)
+        return replace(ticket, trigger=trigger, limit=limit)
+
+    def trailing(self) -> list[Booked]:
+        """The open orders whose triggers move with the market, without anybody being told."""
+        return [o for o in self._open.values() if o.waits and o.ticket.trail is not None]
+
     def open_orders(self) -> list[Booked]:
         return list(self._open.values())
 
@@ -235,6 +248,7 @@ class Exchange:
             self._digest(self._matching.meet(self._moment(symbol, volume)))
             volume = _NOTHING
             for order in self._waiting(symbol):
+                order.follow(self.markets[symbol].last)
                 if order.is_set_off(self.markets[symbol].last):
                     self._release(order)
         self._drop_idle(symbol)

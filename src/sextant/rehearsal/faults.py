@@ -22,6 +22,7 @@ class Accident(StrEnum):
     DROP_ANSWER = "drop_answer"  # processed; the connection closes without an answer
     FAIL_AFTER = "fail_after"  # processed, and answered with 502
     HANG = "hang"  # processed; no answer until the control lets it go
+    LATE = "late"  # processed after some time, in which whoever asked may have given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,15 @@ class Faults:
     refused: float = 0.0  # 503, 429 and EService:Busy, a third each
     lost: float = 0.0  # the request never arrives
     unanswered: float = 0.0  # processed, and the answer is lost: half closed, half a 502
+    late: float = 0.0  # requests of REST that are processed after some of `lateness_delay`
+    lateness_delay: timedelta = timedelta(seconds=30)
     answer_delay: timedelta = timedelta(0)
     event_delay: timedelta = timedelta(0)
     duplicated: float = 0.0  # events of the private channels told twice
     reordered: float = 0.0  # events told after the next one
     dropped: float = 0.0  # events not told at all
     sockets_closed: float = 0.0  # the socket closes after an event
+    tokens_expired: float = 0.0  # tokens of the socket that are worth nothing by the time they come
 
 
 def faults_of(words: Sequence[str], *, seed: int) -> Faults:
@@ -71,6 +75,7 @@ _LONGEST_DELAY: Final = 60.0
 UNPROCESSED: Final = frozenset(
     {Accident.REFUSE_503, Accident.REFUSE_429, Accident.BUSY, Accident.DROP_REQUEST}
 )
+ANSWERED_BADLY: Final = frozenset({Accident.DROP_ANSWER, Accident.FAIL_AFTER})
 NO_FAULTS: Final = Faults()
 _REFUSALS: Final = (Accident.REFUSE_503, Accident.REFUSE_429, Accident.BUSY)
 _AFTERWARDS: Final = (Accident.DROP_ANSWER, Accident.FAIL_AFTER)
@@ -105,6 +110,7 @@ class Mischief:
             (faults.refused, _REFUSALS),
             (faults.lost, (Accident.DROP_REQUEST,)),
             (faults.unanswered, _AFTERWARDS),
+            (faults.late, (Accident.LATE,)),
         ):
             if draw < share:
                 return self._random.choice(accidents)

@@ -87,6 +87,10 @@ class Keyring:
         self._tokens[token] = now + _TOKEN_LASTS
         return token, int(_TOKEN_LASTS.total_seconds())
 
+    def expire_tokens(self) -> None:
+        """Those given out so far open no subscription any more; what is open stays so."""
+        self._tokens.clear()
+
     def require_token(self, token: object, now: datetime) -> None:
         """Raise unless `token` is one of ours that still can be used.
 

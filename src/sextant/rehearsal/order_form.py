@@ -20,6 +20,7 @@ from sextant.rehearsal.listing import Listing, Register
 Form = Mapping[str, str]
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _FREE_TEXT: Final = re.compile(r"[\x20-\x7e]{1,18}")
+_OFFSET: Final = re.compile(r"[+-][0-9]+(\.[0-9]+)?%?")
 _MOST_DEADLINE: Final = timedelta(seconds=60)
 _MOST: Final = "most"  # the leverage of a margin order over the socket, which names none
 _TRUE: Final = frozenset({"true", "True", "1"})
@@ -30,7 +31,7 @@ class Declined(Refused):
 
 
 class OrderType(StrEnum):
-    """The kinds of orders taken here; trailing ones and icebergs are not."""
+    """The kinds of orders taken here; icebergs are not."""
 
     MARKET = "market"
     LIMIT = "limit"
@@ -38,6 +39,8 @@ class OrderType(StrEnum):
     TAKE_PROFIT = "take-profit"
     STOP_LOSS_LIMIT = "stop-loss-limit"
     TAKE_PROFIT_LIMIT = "take-profit-limit"
+    TRAILING_STOP = "trailing-stop"
+    TRAILING_STOP_LIMIT = "trailing-stop-limit"
 
     @property
     def waits(self) -> bool:
@@ -52,8 +55,18 @@ class OrderType(StrEnum):
     def takes_profit(self) -> bool:
         return self in (OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 
+    @property
+    def trails(self) -> bool:
+        """Whether its trigger follows the last price."""
+        return self in (OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT)
 
-_LIMITED: Final = (OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+
+_LIMITED: Final = (
+    OrderType.LIMIT,
+    OrderType.STOP_LOSS_LIMIT,
+    OrderType.TAKE_PROFIT_LIMIT,
+    OrderType.TRAILING_STOP_LIMIT,
+)
 
 
 class TimeInForce(StrEnum):
@@ -71,6 +84,43 @@ class Close:
     kind: OrderType
     trigger: Price | None
     limit: Price | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offset:
+    """A relative price, as Kraken writes it: `+2.5%` or `+100`; of a limit perhaps `-0.5%`."""
+
+    amount: Decimal  # signed
+    is_percent: bool
+
+    def of(self, price: Decimal) -> Decimal:
+        """What it comes to at `price`, in quote currency."""
+        return price * self.amount / 100 if self.is_percent else self.amount
+
+    @property
+    def text(self) -> str:
+        return f"{self.amount:+f}{'%' if self.is_percent else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """How an order follows the last price: its trigger so far behind it, its limit off that.
+
+    Source: docs.kraken.com, "Add Order": the trigger's direction goes by the order's side.
+    """
+
+    trigger: Offset  # above zero
+    limit: Offset | None
+
+    def prices(self, last: Price, side: Side, listing: Listing) -> tuple[Price, Price | None]:
+        """The trigger and the limit with the last price at `last`, on the tick grid."""
+        instrument = listing.instrument
+        behind = last + side.sign * self.trigger.of(last)
+        trigger = instrument.stop_price(behind, side.opposite)
+        if self.limit is None:
+            return trigger, None
+        limit = instrument.stop_price(trigger + self.limit.of(trigger), side.opposite)
+        return trigger, limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +143,7 @@ class Ticket:
     cl_ord_id: str | None
     userref: int | None
     validate: bool
+    trail: Trail | None = None  # its trigger and its limit are where the market has taken them
 
 
 def ticket_of(form: Form, register: Register, now: datetime) -> Ticket:
@@ -105,7 +156,8 @@ def ticket_of(form: Form, register: Register, now: datetime) -> Ticket:
     if listing is None:
         raise Declined("EQuery:Unknown asset pair")
     kind = _choice(form, "ordertype", OrderType)
-    trigger, limit = prices_of(form, kind, listing)
+    trail = _trail(form, kind) if kind.trails else None
+    trigger, limit = (None, None) if trail is not None else prices_of(form, kind, listing)
     flags = frozenset(filter(None, form.get("oflags", "").split(",")))
     if flags - {"post", "fciq"}:
         raise bad("oflags")
@@ -127,6 +179,7 @@ def ticket_of(form: Form, register: Register, now: datetime) -> Ticket:
         cl_ord_id=_client_order_id(form),
         userref=int(number(form, "userref")) if form.get("userref") else None,
         validate=is_true(form, "validate"),
+        trail=trail,
     )
 
 
@@ -185,13 +238,15 @@ def form_of_command(params: Mapping[str, Any]) -> dict[str, str]:
     """The command `add_order` of the socket as a form of REST."""
     kind, triggers = str(params.get("order_type", "")), params.get("triggers") or {}
     waits = "price" in triggers
+    trigger = _relative(triggers.get("price"), triggers.get("price_type"))
+    limit = _relative(params.get("limit_price"), params.get("limit_price_type"))
     form = {
         "pair": params.get("symbol"),
         "type": params.get("side"),
         "ordertype": kind,
         "volume": params.get("order_qty"),
-        "price": triggers.get("price") if waits else params.get("limit_price"),
-        "price2": params.get("limit_price") if waits else None,
+        "price": trigger if waits else limit,
+        "price2": limit if waits else None,
         "reduce_only": params.get("reduce_only"),
         "leverage": _MOST if params.get("margin") else None,
         "oflags": "post" if params.get("post_only") else None,
@@ -204,6 +259,34 @@ def form_of_command(params: Mapping[str, Any]) -> dict[str, str]:
         **_close_of_command(params.get("conditional") or {}),
     }
     return {name: _text(value) for name, value in form.items() if value is not None}
+
+
+def _relative(price: object, kind: object) -> object:
+    """A price of the socket in REST's words: what is no static price is an offset."""
+    if price is None or kind in (None, "static"):
+        return price
+    text = _text(price)
+    signed = text if text.startswith("-") else f"+{text}"
+    return f"{signed}%" if kind == "pct" else signed
+
+
+def _trail(form: Form, kind: OrderType) -> Trail:
+    limit = _offset(form, "price2") if kind.has_limit else None
+    trigger = _offset(form, "price")
+    if trigger.amount < 0 or (trigger.is_percent and trigger.amount >= 100):
+        raise bad("price")
+    return Trail(trigger=trigger, limit=limit)
+
+
+def _offset(form: Form, name: str) -> Offset:
+    """A relative price, which begins with its sign."""
+    text = form.get(name, "")
+    if not _OFFSET.fullmatch(text):
+        raise bad(name)
+    amount = Decimal(text.removesuffix("%"))
+    if not amount:
+        raise bad(name)
+    return Offset(amount=amount, is_percent=text.endswith("%"))
 
 
 def _close_of_command(conditional: Mapping[str, Any]) -> dict[str, Any]:
@@ -298,7 +381,7 @@ def _close(form: Form, listing: Listing) -> Close | None:
     if not form.get("close[ordertype]"):
         return None
     kind = _choice({"close": form["close[ordertype]"]}, "close", OrderType)
-    if kind is OrderType.MARKET:
+    if kind is OrderType.MARKET or kind.trails:
         raise bad("close")
     trigger, limit = prices_of(form, kind, listing, prefix="close[{}]")
     return Close(kind=kind, trigger=trigger, limit=limit)

@@ -79,11 +79,12 @@ class AccountRecord:
         is_late = self._at is None or exchange.now - self._at >= _LONGEST_UNTOLD
         if not (self._changed or entries or is_late or counters != self._counters):
             return None
+        changed = self._changed | {order.txid: order for order in exchange.trailing()}
         return AccountChanged(
             at=exchange.now,
             stamped=exchange.stamped,
             counters=counters,
-            orders=tuple(replace(o, trades=list(o.trades)) for o in self._changed.values()),
+            orders=tuple(replace(o, trades=list(o.trades)) for o in changed.values()),
             trades=tuple(self._trades),
             entries=entries,
             lots=self._changed_lots(exchange) if entries else {},

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from data.clock import Clock
 from sextant.rehearsal.exchange import Exchange
-from sextant.rehearsal.faults import UNPROCESSED, Accident, Mischief
+from sextant.rehearsal.faults import ANSWERED_BADLY, UNPROCESSED, Accident, Mischief
 from sextant.rehearsal.keys import Keyring
 from sextant.rehearsal.order_form import Declined, Form
 from sextant.rehearsal.queries import AccountQueries, PublicQueries
@@ -19,7 +20,10 @@ from sextant.rehearsal.trading import Trading
 
 _STATUS: Final = {Accident.REFUSE_503: 503, Accident.REFUSE_429: 429, Accident.FAIL_AFTER: 502}
 _LOST: Final = frozenset({Accident.DROP_REQUEST, Accident.DROP_ANSWER})
+_AT_ONCE: Final = timedelta(0)
+_TOKENS: Final = "GetWebSocketsToken"
 _Method = Callable[[Form], Any]
+_Answer = Callable[[web.Request, str, timedelta], Awaitable[Any]]
 
 
 class Rest:
@@ -60,29 +64,32 @@ class Rest:
             web.post("/0/private/{method}", self._handler(self._answer_private)),
         ]
 
-    def _handler(
-        self, answer: Callable[[web.Request, str], Awaitable[Any]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _handler(self, answer: _Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             accident = self._mischief.strike(request.match_info["method"])
             if accident in UNPROCESSED:
                 return self._befall(request, accident)
-            body = await self._body(answer, request)
+            body = await self._body(answer, request, self._lateness(accident))
             if accident is Accident.HANG:
                 self.go_on.clear()
                 await self.go_on.wait()
-            elif accident is not Accident.NONE:
+            elif accident in ANSWERED_BADLY:
                 return self._befall(request, accident)
             await self._clock.sleep(self._mischief.delay(self._mischief.faults.answer_delay))
             return _json(body)
 
         return handle
 
-    async def _body(
-        self, answer: Callable[[web.Request, str], Awaitable[Any]], request: web.Request
-    ) -> Any:
+    def _lateness(self, accident: Accident) -> timedelta:
+        faults = self._mischief.faults
+        if accident is not Accident.LATE:
+            return _AT_ONCE
+        return self._mischief.delay(faults.lateness_delay)
+
+    async def _body(self, answer: _Answer, request: web.Request, lateness: timedelta) -> Any:
+        method = request.match_info["method"]
         try:
-            return {"error": [], "result": await answer(request, request.match_info["method"])}
+            return {"error": [], "result": await answer(request, method, lateness)}
         except Declined as refusal:
             return {"error": [str(refusal)]}
 
@@ -97,20 +104,26 @@ class Rest:
             status=_STATUS[accident], text="<html>gateway</html>", content_type="text/html"
         )
 
-    async def _answer_public(self, request: web.Request, method: str) -> Any:
+    async def _answer_public(self, request: web.Request, method: str, lateness: timedelta) -> Any:
         form = dict(request.query) | _flat(await request.text(), request.content_type)
+        await self._clock.sleep(lateness)
         self._catch_up()
         return _known(self._public, method)(form)
 
-    async def _answer_private(self, request: web.Request, method: str) -> Any:
-        body = await request.text()
+    async def _answer_private(self, request: web.Request, method: str, lateness: timedelta) -> Any:
+        """What is late is let in at once, as of its number, and waits behind the door."""
+        form = self._signed(request, await request.text())
+        await self._clock.sleep(lateness)
         self._catch_up()
         try:
-            return self._do(request, method, body)
+            result = self._do(method, form)
         finally:
             await self._keep()
+        if method == _TOKENS and self._mischief.happens(self._mischief.faults.tokens_expired):
+            self._keyring.expire_tokens()
+        return result
 
-    def _do(self, request: web.Request, method: str, body: str) -> Any:
+    def _signed(self, request: web.Request, body: str) -> Form:
         form = _flat(body, request.content_type)
         self._keyring.require_signed(
             path=request.path,
@@ -119,6 +132,9 @@ class Rest:
             nonce=form.get("nonce", ""),
             body=body,
         )
+        return form
+
+    def _do(self, method: str, form: Form) -> Any:
         ask = _known(self._private, method)
         self._limits.ask(method, self._exchange.now)
         return ask(form)

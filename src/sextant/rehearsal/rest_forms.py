@@ -13,7 +13,7 @@ from execution.fill import Liquidity
 from sextant.rehearsal.booked import Booked, OwnTrade, Status
 from sextant.rehearsal.listing import Listing, asset
 from sextant.rehearsal.market import Candle, PairMarket, Print
-from sextant.rehearsal.order_form import Close, OrderType, Ticket
+from sextant.rehearsal.order_form import Close, OrderType, Ticket, Trail
 from sextant.rehearsal.wallet import Entry, Lot, Standing
 
 Json = dict[str, Any]
@@ -24,6 +24,8 @@ _SPOKEN: Final = {
     OrderType.STOP_LOSS_LIMIT: "stop loss",
     OrderType.TAKE_PROFIT: "take profit",
     OrderType.TAKE_PROFIT_LIMIT: "take profit",
+    OrderType.TRAILING_STOP: "trailing stop",
+    OrderType.TRAILING_STOP_LIMIT: "trailing stop",
 }
 
 
@@ -43,7 +45,10 @@ def order_text(ticket: Ticket) -> str:
     """`buy 1.00000000 XBTUSDT @ stop loss 90.0 -> limit 89.0 with 3:1 leverage`."""
     listing = ticket.listing
     text = f"{ticket.side} {listing.quantity(ticket.quantity)} {listing.altname} @ "
-    text += _price_text(listing, ticket.kind, ticket.trigger, ticket.limit)
+    if ticket.trail is not None:
+        text += _trail_text(ticket.kind, ticket.trail)
+    else:
+        text += _price_text(listing, ticket.kind, ticket.trigger, ticket.limit)
     return text if ticket.leverage is None else f"{text} with {ticket.leverage}:1 leverage"
 
 
@@ -215,18 +220,34 @@ def _best(level: Level, listing: Listing) -> list[str]:
 
 def _description(ticket: Ticket) -> Json:
     listing = ticket.listing
-    first = ticket.trigger if ticket.kind.waits else ticket.limit
-    second = ticket.limit if ticket.kind.waits else None
     return {
         "pair": listing.altname,
         "type": ticket.side,
         "ordertype": ticket.kind,
-        "price": listing.price(first) if first else "0",
-        "price2": listing.price(second) if second else "0",
+        **_described_prices(ticket),
         "leverage": f"{ticket.leverage}:1" if ticket.leverage else "none",
         "order": order_text(ticket),
         "close": close_text(listing, ticket.close),
     }
+
+
+def _described_prices(ticket: Ticket) -> Json:
+    """Relative prices are described as such, and nowhere else."""
+    if ticket.trail is not None:
+        limit = ticket.trail.limit
+        return {"price": ticket.trail.trigger.text, "price2": limit.text if limit else "0"}
+    listing = ticket.listing
+    first = ticket.trigger if ticket.kind.waits else ticket.limit
+    second = ticket.limit if ticket.kind.waits else None
+    return {
+        "price": listing.price(first) if first else "0",
+        "price2": listing.price(second) if second else "0",
+    }
+
+
+def _trail_text(kind: OrderType, trail: Trail) -> str:
+    text = f"{_SPOKEN[kind]} {trail.trigger.text}"
+    return text if trail.limit is None else f"{text} -> limit {trail.limit.text}"
 
 
 def _price_text(

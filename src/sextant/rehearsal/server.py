@@ -16,9 +16,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from data.bar import Bar
-from data.clock import Clock
+from data.clock import Clock, PacedClock
 from data.faults import Fault
 from data.instrument import Price, Quantity, Side, Symbol
+from data.utc import require_utc
 from sextant.rehearsal.exchange import Exchange
 from sextant.rehearsal.faults import NO_FAULTS, Accident, Faults, Mischief
 from sextant.rehearsal.keys import Keyring, is_loopback
@@ -31,6 +32,8 @@ from sextant.rehearsal.sockets import Sockets
 from sextant.rehearsal.trading import Trading
 
 HOST: Final = "127.0.0.1"
+TIME_PATH: Final = "/rehearsal/time"
+LONGEST_SKIPPED: Final = timedelta(hours=3)  # from the end of our record, which leaves out an hour
 _NO_PAST: Final[Mapping[Symbol, Sequence[Bar]]] = MappingProxyType({})
 Tape = Iterator[tuple[Symbol, MarketTrade]]
 
@@ -50,6 +53,7 @@ class Terms:
     faults: Faults = NO_FAULTS
     seed: int = 7
     port: int = 0  # 0 takes a free one
+    speed: float = 1.0  # market seconds a second, which is told to who follows our time
     tick: timedelta = timedelta(milliseconds=250)
     heartbeat: timedelta = timedelta(seconds=1)
 
@@ -66,6 +70,7 @@ class RehearsalServer:
         past: One-minute bars of what was before the tape.
         traded: How many trades each pair has had before the tape.
         record: What the account goes on from and is kept in; without one it ends with us.
+        unkept: Is told why, where the record takes no more: nothing of the account is said then.
 
     Raises:
         NotListed: the account has an open order for what is not listed.
@@ -81,6 +86,7 @@ class RehearsalServer:
         past: Mapping[Symbol, Sequence[Bar]] = _NO_PAST,
         traded: int = 0,
         record: AccountRecord | None = None,
+        unkept: Callable[[Fault], None] = lambda fault: None,
     ) -> None:
         account = record.account if record is not None else None
         opened_at = account.at if account is not None else clock.now()
@@ -111,11 +117,12 @@ class RehearsalServer:
         )
         if record is not None:
             record.follow(self.exchange)
-        keep = record.keep if record is not None else _keep_nothing
+        self._record, self._unkept = record, unkept
         self.keyring = Keyring()
         self.mischief = Mischief(terms.faults)
         self.port = terms.port
         self._terms = terms
+        self._opened_at = opened_at
         self._clock = clock
         limits = Limits(terms.tier)
         trading = Trading(self.exchange, limits)
@@ -126,7 +133,7 @@ class RehearsalServer:
             mischief=self.mischief,
             clock=clock,
             catch_up=self.catch_up,
-            keep=keep,
+            keep=self._keep,
         )
         self.rest = Rest(
             exchange=self.exchange,
@@ -136,24 +143,14 @@ class RehearsalServer:
             mischief=self.mischief,
             clock=clock,
             catch_up=self.catch_up,
-            keep=keep,
+            keep=self._keep,
         )
         self._runner: web.AppRunner | None = None
 
     @property
     def urls(self) -> dict[str, Any]:
         """What takes the place of `urls["api"]` in ccxt's client."""
-        http, socket = f"http://{HOST}:{self.port}", f"ws://{HOST}:{self.port}"
-        return {
-            "public": http,
-            "private": http,
-            "ws": {
-                "public": f"{socket}/v2",
-                "private": f"{socket}/v2",
-                "publicV2": f"{socket}/v2",
-                "privateV2": f"{socket}/v2/private",
-            },
-        }
+        return addresses(f"http://{HOST}:{self.port}")
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Control"]:
@@ -189,6 +186,7 @@ class RehearsalServer:
         app.add_routes(
             [web.get("/v2", self.sockets.serve), web.get("/v2/private", self.sockets.serve)]
         )
+        app.router.add_get(TIME_PATH, self._tell_time)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         try:
@@ -231,6 +229,16 @@ class RehearsalServer:
             coming, self._coming = self._coming, next(self._tape, None)
             yield coming
 
+    async def _keep(self) -> None:
+        """Return once all that has happened so far is kept, where it is."""
+        if self._record is None:
+            return
+        try:
+            await self._record.keep()
+        except Fault as fault:
+            self._unkept(fault)
+            raise
+
     async def _run_market(self) -> None:
         while self._coming is not None:
             await self._clock.sleep(self._coming[1].at - self._clock.now())
@@ -242,14 +250,50 @@ class RehearsalServer:
             await self._clock.sleep(self._terms.tick)
             self.catch_up()
 
+    async def _tell_time(self, request: web.Request) -> web.Response:
+        """Our time to who follows it; who has `seen` a later one has it from our last life."""
+        if seen := request.query.get("seen"):
+            self._go_on_from(_instant_of(seen))
+        told = {
+            "now": self._clock.now().isoformat(),
+            "speed": self._terms.speed,
+            "seed": self._terms.seed,
+        }
+        return web.json_response(told)
+
+    def _go_on_from(self, seen: datetime) -> None:
+        """Leave out what a client has seen already; our record may end before that."""
+        if seen <= self._opened_at + LONGEST_SKIPPED and isinstance(self._clock, PacedClock):
+            self._clock.skip_to(seen)
+
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(self._terms.heartbeat)
             self.sockets.heartbeat()
 
 
-async def _keep_nothing() -> None:
-    """For an account that ends with its process."""
+def addresses(http: str) -> dict[str, Any]:
+    """What takes the place of `urls["api"]` in ccxt's client, of the exchange at `http`."""
+    socket = "ws" + http.removeprefix("http")
+    return {
+        "public": http,
+        "private": http,
+        "ws": {
+            "public": f"{socket}/v2",
+            "private": f"{socket}/v2",
+            "publicV2": f"{socket}/v2",
+            "privateV2": f"{socket}/v2/private",
+        },
+    }
+
+
+def _instant_of(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+        require_utc(at)
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=f"seen: {error}") from error
+    return at
 
 
 @web.middleware
@@ -311,6 +355,10 @@ class Control:
     def silence(self, *, on: bool = True) -> None:
         """Say nothing over the sockets, which stay open."""
         self._server.sockets.silent = on
+
+    def expire_tokens(self) -> None:
+        """Open no socket's subscription for the tokens given out so far."""
+        self._server.keyring.expire_tokens()
 
     def close_sockets(self) -> None:
         self._server.sockets.close_all()

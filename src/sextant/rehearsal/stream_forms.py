@@ -256,12 +256,14 @@ def _triggers(order: Booked) -> Json:
     ticket = order.ticket
     price = ticket.trigger or Decimal(0)
     told = number(ticket.listing.price(price))
+    offset = ticket.trail.trigger if ticket.trail is not None else None
+    kind = "static" if offset is None else "pct" if offset.is_percent else "quote"
     return {
         "stop_price": told,
         "triggers": {
             "reference": "last",
-            "price": told,
-            "price_type": "static",
+            "price": told if offset is None else number(f"{offset.amount:f}"),
+            "price_type": kind,
             "status": "untriggered" if order.triggered_at is None else "triggered",
         },
     }

@@ -9,6 +9,7 @@ from sextant.rehearsal.exchange import Exchange
 from sextant.rehearsal.order_form import (
     Declined,
     Form,
+    Ticket,
     bad,
     is_true,
     price_of,
@@ -126,21 +127,29 @@ class Trading:
 def _edited(form: Form, order: Booked) -> dict[str, str]:
     """The form of a new order that is `order`, but for what `form` asks."""
     ticket = order.ticket
-    prices = (ticket.trigger, ticket.limit) if ticket.kind.waits else (ticket.limit, ticket.trigger)
-    first, second = prices
     kept = {
         "pair": ticket.listing.pair,
         "type": ticket.side,
         "ordertype": ticket.kind,
         "volume": f"{ticket.quantity - order.filled:f}",
-        "price": f"{first:f}" if first else "",
-        "price2": f"{second:f}" if second else "",
+        **_price_texts(ticket),
         "leverage": str(ticket.leverage or "none"),
         "reduce_only": "true" if ticket.reduce_only else "false",
         "oflags": "post" if ticket.post_only else "",
     }
     asked = {name: form[name] for name in ("volume", "price", "price2", "oflags") if name in form}
     return kept | asked | ({"validate": form["validate"]} if "validate" in form else {})
+
+
+def _price_texts(ticket: Ticket) -> dict[str, str]:
+    """The prices of a ticket as a form names them."""
+    if ticket.trail is not None:
+        limit = ticket.trail.limit
+        return {"price": ticket.trail.trigger.text, "price2": limit.text if limit else ""}
+    first, second = ticket.limit, ticket.trigger
+    if ticket.kind.waits:
+        first, second = ticket.trigger, ticket.limit
+    return {"price": f"{first:f}" if first else "", "price2": f"{second:f}" if second else ""}
 
 
 def _stamp(at: datetime) -> str:

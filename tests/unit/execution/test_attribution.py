@@ -4,9 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from execution.attribution import Attribution, ReferencedFill
+from execution.attribution import Attribution, ReferencedFill, References
+from execution.blotter import Blotter, FillBooked
 from execution.ledger import Ledger
-from tests.builders_venue import BTC, CROSS, NOON, a_fill, instruments
+from execution.order import Outcome, Submitted, Submitting
+from tests.builders_venue import BTC, CROSS, NOON, a_fill, an_id, an_order, instruments
 
 
 def traded(*steps, symbol=BTC):
@@ -110,3 +112,59 @@ def test_a_profit_of_unknown_worth_has_no_parts():
         seen = ReferencedFill(fill=fill, decided=fill.price, arrived=fill.price)
         assert attribution.book(seen, closed, ledger.rate("BTC")) is None
     assert closed is not None
+
+
+def test_a_stop_is_decided_and_arrives_at_its_trigger():
+    order = an_order("stop", "-1", trigger="95", reduce_only=True)
+    fill = a_fill(1, "-1", "94.5")
+    seen = References().of(fill, order)
+    assert (seen.decided, seen.arrived) == (95, 95)
+
+
+def test_an_order_of_which_no_mark_is_known_has_no_reference():
+    references = References()
+    references.decide(an_order("order 1", "1"), None)
+    references.arrive(an_id("order 1"), Decimal(101))
+    assert references.of(a_fill(1, "1", "100"), an_order("order 1", "1")) is None
+
+
+@pytest.mark.req("S1-136")
+@pytest.mark.parametrize(
+    ("first_mark", "parts"),
+    [
+        pytest.param("100", ("10", "1", "-1", "0"), id="known from the beginning"),
+        pytest.param(None, None, id="one of its fills without a mark, as after a restart"),
+    ],
+)
+def test_the_blotter_takes_the_marks_of_an_orders_road(first_mark, parts):
+    ledger = Ledger("USDT", {"USDT": Decimal(1000)}, instruments())
+    blotter, settled = Blotter(ledger, instruments(), remembered=9), ()
+    steps = (("1", first_mark, "101", "101.5"), ("-1", "110", "112", "111.5"))
+    for number, (quantity, decided, arrived, filled) in enumerate(steps):
+        name = f"order {number}"
+        if decided is not None:
+            ledger.mark(BTC, Decimal(decided), NOON)
+        blotter.apply(submitting(an_order(name, quantity)))
+        ledger.mark(BTC, Decimal(arrived), NOON)
+        blotter.apply(accepted(name))
+        settled = blotter.apply(a_fill(number, quantity, filled))
+    (booked,) = (found for found in settled if isinstance(found, FillBooked))
+    assert booked.closed.pnl == 10
+    found = booked.attributed
+    told = None if found is None else (found.alpha, found.timing, found.slippage, found.fees)
+    assert told == (None if parts is None else tuple(map(Decimal, parts)))
+
+
+def submitting(order):
+    return Submitting(
+        order=order,
+        decided_at=NOON,
+        wished=order.quantity,
+        confidence=0.7,
+        reductions=(),
+        at=NOON,
+    )
+
+
+def accepted(name):
+    return Submitted(client_order_id=an_id(name), outcome=Outcome.ACCEPTED, detail="", at=NOON)

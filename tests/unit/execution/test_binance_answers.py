@@ -1,15 +1,12 @@
 """Whether an order can be at Binance, after each thing that can go wrong with a request."""
 
 from datetime import timedelta
-from types import SimpleNamespace
 
-import aiohttp
 import ccxt
 import pytest
 
 from data.feeds.ccxt_source import _TurnedAway
-from data.feeds.source import SourceRefused, SourceUnavailable
-from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venue import OffGrid, OrderRefused, OutcomeUnknown, VenueUnavailable
 from execution.venues.answers import KeyRefused
 from execution.venues.binance_answers import (
     Said,
@@ -21,22 +18,11 @@ from execution.venues.binance_answers import (
     patience,
     placing_fault,
 )
+from tests.cases_answers import ASKING, PLACING
 
 
 def said(code, words="", status=400):
     return Said(code, words, status=status)
-
-
-def caused(error, cause):
-    try:
-        raise error from cause
-    except type(error) as raised:
-        return raised
-
-
-def no_connection():
-    key = SimpleNamespace(host="h", port=1, ssl=None)
-    return aiohttp.ClientConnectorError(key, OSError("refused"))
 
 
 @pytest.mark.req("S1-133")
@@ -59,7 +45,7 @@ def no_connection():
         pytest.param(said(-1022), OrderRefused, id="signature"),
         pytest.param(said(-1102), OrderRefused, id="a parameter is missing"),
         pytest.param(said(-1106), OrderRefused, id="a parameter too many"),
-        pytest.param(said(-1111), OrderRefused, id="precision"),
+        pytest.param(said(-1111), OffGrid, id="precision"),
         pytest.param(said(-2010), OrderRefused, id="rejected"),
         pytest.param(said(-2011), OrderRefused, id="cancel rejected"),
         pytest.param(said(-2013), OrderRefused, id="no such order"),
@@ -68,35 +54,16 @@ def no_connection():
         pytest.param(said(-2021), OrderRefused, id="would trigger at once"),
         pytest.param(said(-2022), OrderRefused, id="nothing to reduce"),
         pytest.param(said(-2027), OrderRefused, id="position cap at this leverage"),
-        pytest.param(said(-4003), OrderRefused, id="quantity"),
+        pytest.param(said(-4003), OffGrid, id="quantity"),
         pytest.param(said(-4015), OrderRefused, id="client order id"),
         pytest.param(said(-4061), OrderRefused, id="position side"),
         pytest.param(said(-4120), OrderRefused, id="a conditional order where none is taken"),
         pytest.param(said(-4131), OrderRefused, id="no counterparty's price"),
-        pytest.param(said(-4164), OrderRefused, id="notional"),
+        pytest.param(said(-4164), OffGrid, id="notional"),
         pytest.param(said(-5021), OrderRefused, id="fill or kill"),
         pytest.param(said(-5022), OrderRefused, id="post-only"),
         pytest.param(said(-20130), OrderRefused, id="a conditional order's parameter"),
-        pytest.param(ccxt.RateLimitExceeded("429"), VenueUnavailable, id="429"),
-        pytest.param(ccxt.DDoSProtection("418"), VenueUnavailable, id="418"),
-        pytest.param(ccxt.PermissionDenied("451"), OrderRefused, id="451"),
-        pytest.param(ccxt.ExchangeNotAvailable("502"), OutcomeUnknown, id="502"),
-        pytest.param(ccxt.ExchangeNotAvailable("403"), OutcomeUnknown, id="403, a page"),
-        pytest.param(ccxt.RequestTimeout("timeout"), OutcomeUnknown, id="no answer in time"),
-        pytest.param(ccxt.BadResponse("html"), OutcomeUnknown, id="a page of HTML"),
-        pytest.param(ccxt.ExchangeError("?"), OutcomeUnknown, id="ccxt's own words"),
-        pytest.param(TimeoutError(), OutcomeUnknown, id="a timeout"),
-        pytest.param(
-            caused(ccxt.ExchangeNotAvailable("no"), no_connection()),
-            VenueUnavailable,
-            id="no connection",
-        ),
-        pytest.param(
-            caused(ccxt.ExchangeNotAvailable("no"), aiohttp.ServerDisconnectedError()),
-            OutcomeUnknown,
-            id="cut off",
-        ),
-        pytest.param(OutcomeUnknown("as is"), OutcomeUnknown, id="judged already"),
+        *PLACING,
     ],
 )
 def test_what_became_of_an_order(error, fault):
@@ -114,11 +81,7 @@ def test_what_became_of_an_order(error, fault):
         pytest.param(said(-2014), KeyRefused, id="no key"),
         pytest.param(said(-2015), KeyRefused, id="wrong key, or address, or no right"),
         pytest.param(said(-1002), KeyRefused, id="no right"),
-        pytest.param(ccxt.ExchangeNotAvailable("502"), VenueUnavailable, id="502"),
-        pytest.param(ccxt.PermissionDenied("451"), KeyRefused, id="451"),
-        pytest.param(SourceUnavailable("gone"), VenueUnavailable, id="the stream is gone"),
-        pytest.param(SourceRefused("no"), KeyRefused, id="the stream is refused"),
-        pytest.param(TimeoutError(), VenueUnavailable, id="a timeout"),
+        *ASKING,
     ],
 )
 def test_what_a_question_came_to(error, fault):

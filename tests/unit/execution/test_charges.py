@@ -13,8 +13,8 @@ from execution.difference import DifferenceKind
 from execution.reconcile import reconcile
 from execution.rounding import Bookings, Rounding
 from execution.venue import VenueUnavailable
-from tests.builders_engine import a_clock, a_ledger, a_paper_venue, an_engine
-from tests.builders_venue import BTC, NOON, KeptFacts, a_fill
+from tests.builders_engine import a_clock, a_ledger, a_paper_venue, an_engine, an_entry
+from tests.builders_venue import BTC, NOON, KeptFacts, a_fill, an_id
 
 HOUR = timedelta(hours=1)
 
@@ -119,6 +119,20 @@ async def test_it_is_asked_for_from_an_hour_before_the_last_time_on_restarts_inc
     await reconcile(account.engine)
     assert account.venue.asked == [None, NOON - HOUR, NOON + 4 * HOUR]
     assert account.on_record() == ["late"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_it_is_asked_for_from_the_oldest_fill_on_that_came_late(account, restarts):
+    """What such a fill was charged for came after the last look, and is dated long before it."""
+    engine, long_ago = account.engine, NOON - 3 * HOUR
+    await reconcile(engine)
+    engine.accept(an_entry("A"))
+    engine.record(replace(a_fill(1, "1", "100"), client_order_id=an_id("A"), filled_at=long_ago))
+    if restarts:
+        await account.restart()
+    await reconcile(account.engine)
+    await reconcile(account.engine)
+    assert account.venue.asked == [None, long_ago, NOON - HOUR]
 
 
 async def test_a_venue_that_does_not_tell_concludes_nothing(account):

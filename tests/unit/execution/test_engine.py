@@ -11,6 +11,7 @@ import pytest
 from data.faults import Corrupt
 from execution.blotter import FillBooked, ForeignEvent, OrderDone, OrderRisen
 from execution.engine import IntakeClosed, QueueFull, StaleIntent
+from execution.fill import Fill
 from execution.order import Cancelling, OrderStatus, Outcome, Submitted, Submitting
 from execution.venue import OrderChanged, OrderRefused, OutcomeUnknown, VenueUnavailable, stop_id
 from tests.builders_engine import (
@@ -380,6 +381,19 @@ async def test_an_order_asked_after_brings_its_fills(stand):
     assert stand.engine.account(stand.clock.now()).held(BTC) == 1
 
 
+async def test_a_fill_that_was_asked_for_and_is_told_again_is_on_record_once(stand):
+    """Found by kills: a start reconciles, and then the stream tells of the same fill."""
+    stand.engine.accept(an_entry("A"))
+    await stand.engine.work()
+    await stand.bar()
+    told = stand.line.drain()
+    await stand.engine.collect_fills()
+    stand.line.pending, stand.line.drain = True, lambda: told
+    stand.engine.settle()
+    assert sum(isinstance(fact, Fill) for fact in stand.facts) == 1
+    assert stand.status("A") is OrderStatus.FILLED
+
+
 async def test_a_cancelled_order_is_cancelled_there_once(stand):
     stand.engine.accept(an_entry("A", limit="80", stop="70"))
     await stand.engine.work()
@@ -410,6 +424,20 @@ async def test_a_cancellation_is_repeated_until_the_venue_has_it(stand):
         await stand.after(60)
     stand.engine.settle()
     assert stand.status("A") is OrderStatus.CANCELLED
+
+
+async def test_neither_a_cancellation_nor_an_exit_waits_for_an_entry_that_is_turned_away(stand):
+    """The venue has no room for another entry now; what takes exposure back goes out at once."""
+    stand.engine.accept(an_entry("A", limit="80", stop="70"))
+    await stand.engine.work()
+    stand.line.submissions.append(VenueUnavailable("too many orders of late"))
+    stand.engine.accept(an_entry("B"))
+    await stand.engine.work()
+    stand.engine.cancel(an_id("A"))
+    stand.engine.accept(an_exit("C"))
+    await stand.engine.work()
+    assert stand.line.cancelled == [an_id("A")]
+    assert stand.line.sent == [an_id("A"), an_id("B"), an_id("C")]
 
 
 @pytest.mark.parametrize("name", ["done", "foreign"])
@@ -526,3 +554,16 @@ async def test_an_idle_engine_does_nothing(stand):
     assert stand.settled() == ()
     assert stand.engine.revision == revision
     assert stand.facts == []
+
+
+async def test_a_fill_that_was_asked_for_and_is_told_later_is_on_record_once(stand):
+    stand.engine.accept(an_entry("A"))
+    await stand.engine.work()
+    await stand.bar()
+    late = stand.line.drain()
+    await stand.engine.collect_fills()
+    stand.line.pending, stand.line.drain = True, lambda: late
+    stand.engine.settle()
+    (fill,) = (fact for fact in stand.facts if isinstance(fact, Fill))
+    assert stand.engine.ledger.has(fill.fill_id)
+    assert stand.status("A") is OrderStatus.FILLED

@@ -1,12 +1,8 @@
 """Whether an order can be at Hyperliquid, after each thing that can go wrong with a request."""
 
-from types import SimpleNamespace
-
-import aiohttp
 import ccxt
 import pytest
 
-from data.feeds.source import SourceRefused, SourceUnavailable
 from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
 from execution.venues.answers import KeyRefused
 from execution.venues.hyperliquid_answers import (
@@ -19,6 +15,7 @@ from execution.venues.hyperliquid_answers import (
     may_be_duplicate,
     placing_fault,
 )
+from tests.cases_answers import ASKING, PLACING
 
 NOBODY = "User or API Wallet 0xb8a6f8b26223de27c31938d56e470a5b832703a5 does not exist."
 TOO_MANY = "Too many cumulative requests sent (37355 > 37321) for cumulative volume traded $27322."
@@ -27,18 +24,6 @@ UNTRADED = (
     "Cannot set scheduled cancel time until enough volume traded."
     " Required: $1000000. Traded: $373.47205."
 )
-
-
-def caused(error, cause):
-    try:
-        raise error from cause
-    except type(error) as raised:
-        return raised
-
-
-def no_connection():
-    key = SimpleNamespace(host="h", port=1, ssl=None)
-    return aiohttp.ClientConnectorError(key, OSError("refused"))
 
 
 @pytest.mark.req("S1-132")
@@ -55,23 +40,7 @@ def no_connection():
         pytest.param(Said("Invalid nonce: duplicate nonce"), OutcomeUnknown, id="twice"),
         pytest.param(Said("Action expired"), VenueUnavailable, id="too late"),
         pytest.param(Said("Words never heard"), OutcomeUnknown, id="never heard of"),
-        pytest.param(ccxt.RateLimitExceeded("429"), VenueUnavailable, id="429"),
-        pytest.param(ccxt.PermissionDenied("451"), OrderRefused, id="451"),
-        pytest.param(ccxt.ExchangeNotAvailable("502"), OutcomeUnknown, id="502"),
-        pytest.param(ccxt.RequestTimeout("timeout"), OutcomeUnknown, id="no answer in time"),
-        pytest.param(ccxt.BadResponse("html"), OutcomeUnknown, id="a page of HTML"),
-        pytest.param(TimeoutError(), OutcomeUnknown, id="a timeout"),
-        pytest.param(
-            caused(ccxt.ExchangeNotAvailable("no"), no_connection()),
-            VenueUnavailable,
-            id="no connection",
-        ),
-        pytest.param(
-            caused(ccxt.ExchangeNotAvailable("no"), aiohttp.ServerDisconnectedError()),
-            OutcomeUnknown,
-            id="cut off",
-        ),
-        pytest.param(OutcomeUnknown("as is"), OutcomeUnknown, id="judged already"),
+        *PLACING,
     ],
 )
 def test_what_became_of_an_order(error, fault):
@@ -86,9 +55,7 @@ def test_what_became_of_an_order(error, fault):
         pytest.param(Said(NOBODY), KeyRefused, id="no agent"),
         pytest.param(Said(UNTRADED), SwitchRefused, id="no switch yet"),
         pytest.param(Said("Words never heard"), VenueUnavailable, id="never heard of"),
-        pytest.param(ccxt.ExchangeNotAvailable("502"), VenueUnavailable, id="502"),
-        pytest.param(SourceUnavailable("gone"), VenueUnavailable, id="the stream is gone"),
-        pytest.param(SourceRefused("no"), KeyRefused, id="the stream is refused"),
+        *ASKING,
     ],
 )
 def test_what_a_question_came_to(error, fault):

@@ -1,13 +1,8 @@
 """Whether an order can be at Kraken, after each thing that can go wrong with a request."""
 
-from types import SimpleNamespace
-
-import aiohttp
-import ccxt
 import pytest
 
-from data.feeds.source import RateLimited, SourceRefused, SourceUnavailable
-from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venue import OffGrid, OrderRefused, OutcomeUnknown, VenueUnavailable
 from execution.venues.answers import KeyRefused
 from execution.venues.kraken_answers import (
     Said,
@@ -18,18 +13,7 @@ from execution.venues.kraken_answers import (
     may_be_duplicate,
     placing_fault,
 )
-
-
-def caused(error, cause):
-    try:
-        raise error from cause
-    except type(error) as raised:
-        return raised
-
-
-def no_connection():
-    key = SimpleNamespace(host="h", port=1, ssl=None)
-    return aiohttp.ClientConnectorError(key, OSError("refused"))
+from tests.cases_answers import ASKING, PLACING
 
 
 @pytest.mark.req("S1-132")
@@ -53,7 +37,7 @@ def no_connection():
         pytest.param(Said(["EOrder:Insufficient funds"]), OrderRefused, id="funds"),
         pytest.param(Said(["EOrder:Insufficient margin"]), OrderRefused, id="margin"),
         pytest.param(Said(["EOrder:Reduce only:No position exists"]), OrderRefused, id="flat"),
-        pytest.param(Said(["EGeneral:Invalid arguments:volume"]), OrderRefused, id="volume"),
+        pytest.param(Said(["EGeneral:Invalid arguments:volume"]), OffGrid, id="volume"),
         pytest.param(Said(["EQuery:Unknown asset pair"]), OrderRefused, id="pair"),
         pytest.param(Said(["EAPI:Invalid key"]), OrderRefused, id="key"),
         pytest.param(Said(["ETrade:User Locked"]), OrderRefused, id="locked"),
@@ -65,29 +49,7 @@ def no_connection():
             OrderRefused,
             id="limit and funds",
         ),
-        pytest.param(ccxt.RateLimitExceeded("429"), VenueUnavailable, id="429"),
-        pytest.param(ccxt.PermissionDenied("451"), OrderRefused, id="451"),
-        pytest.param(ccxt.ExchangeNotAvailable("502"), OutcomeUnknown, id="502"),
-        pytest.param(ccxt.RequestTimeout("timeout"), OutcomeUnknown, id="no answer in time"),
-        pytest.param(ccxt.BadResponse("html"), OutcomeUnknown, id="a page of HTML"),
-        pytest.param(ccxt.ExchangeError("?"), OutcomeUnknown, id="ccxt's own words"),
-        pytest.param(TimeoutError(), OutcomeUnknown, id="a timeout"),
-        pytest.param(
-            caused(ccxt.ExchangeNotAvailable("no"), no_connection()),
-            VenueUnavailable,
-            id="no connection",
-        ),
-        pytest.param(
-            caused(ccxt.RequestTimeout("no"), aiohttp.ConnectionTimeoutError()),
-            VenueUnavailable,
-            id="no connection in time",
-        ),
-        pytest.param(
-            caused(ccxt.ExchangeNotAvailable("no"), aiohttp.ServerDisconnectedError()),
-            OutcomeUnknown,
-            id="cut off",
-        ),
-        pytest.param(OutcomeUnknown("as is"), OutcomeUnknown, id="judged already"),
+        *PLACING,
     ],
 )
 def test_what_became_of_an_order(error, fault):
@@ -102,11 +64,7 @@ def test_what_became_of_an_order(error, fault):
         pytest.param(Said(["EService:Busy"]), VenueUnavailable, id="busy"),
         pytest.param(Said(["EGeneral:Permission denied"]), KeyRefused, id="no right"),
         pytest.param(Said(["EAPI:Invalid signature"]), KeyRefused, id="wrong secret"),
-        pytest.param(ccxt.ExchangeNotAvailable("502"), VenueUnavailable, id="502"),
-        pytest.param(RateLimited("wait"), VenueUnavailable, id="the stream has to wait"),
-        pytest.param(SourceUnavailable("gone"), VenueUnavailable, id="the stream is gone"),
-        pytest.param(SourceRefused("no"), KeyRefused, id="the stream is refused"),
-        pytest.param(TimeoutError(), VenueUnavailable, id="a timeout"),
+        *ASKING,
     ],
 )
 def test_what_a_question_came_to(error, fault):

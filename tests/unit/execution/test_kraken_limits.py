@@ -83,6 +83,37 @@ async def test_entries_leave_room_for_exits(clock):
     assert clock.now() > NOON
 
 
+async def test_no_cancellation_waits_for_entries(clock):
+    """Whatever of ours rests in a pair can be taken back at once, though all of it is new."""
+    counters, names = limits(clock, Tier.STARTER, reserve=0.0), []
+    with pytest.raises(VenueUnavailable):
+        for number in range(100):
+            await counters.place(BTC, reduces=False, rests=True)
+            names.append(f"entry {number}")
+            counters.was_placed(names[-1], clock.now(), rests_in=BTC)
+    assert len(names) == 6
+    for name in names:
+        await counters.cancel(BTC, name)
+    assert clock.now() == NOON
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda counters, clock: counters.has_ended("old"), id="it has ended"),
+        pytest.param(lambda _, clock: clock.move_to(NOON + timedelta(minutes=5)), id="it is old"),
+    ],
+)
+async def test_what_costs_nothing_to_take_back_needs_no_room(clock, end):
+    counters = limits(clock, Tier.STARTER, reserve=0.85)
+    await counters.place(BTC, reduces=False)
+    counters.was_placed("old", clock.now(), rests_in=BTC)
+    with pytest.raises(VenueUnavailable):
+        await counters.place(BTC, reduces=False)
+    end(counters, clock)
+    await counters.place(BTC, reduces=False)
+
+
 async def test_each_pair_has_a_counter_of_its_own(clock):
     counters = limits(clock, reserve=0.99)
     await counters.place(BTC, reduces=False)

@@ -28,6 +28,7 @@ from execution.venues.kraken_wire import (
     ticket_of,
     wire_form,
 )
+from risk.intent import Purpose
 from tests.builders_kraken import a_row, a_trade
 from tests.builders_venue import BTC, NOON, an_id, an_order, instruments
 
@@ -361,3 +362,11 @@ def test_open_positions_are_bought_and_owed():
     }
     held = borrowed(rows, {PAIR: BTC, "XRPUSDT": Symbol("XRP/USDT")})
     assert held == {"BTC": 3, "USDT": -295, "XRP": -10}
+
+
+@pytest.mark.req("S0-5")
+@pytest.mark.parametrize("purpose", [Purpose.ALLOCATION, Purpose.HODL])
+def test_what_moves_holdings_is_spot_where_the_pair_is_traded_on_margin(purpose):
+    order = replace(an_order("order", "1", limit="100"), purpose=purpose)
+    assert "leverage" not in form_of(order, MARGIN)
+    assert form_of(replace(order, purpose=Purpose.ENTRY), MARGIN)["leverage"] == "3"

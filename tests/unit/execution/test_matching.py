@@ -365,7 +365,6 @@ def test_cancelling_stops_what_is_left_and_keeps_the_stop():
         pytest.param(an_order("o", "0.01"), "notional 1.00 is below 5", id="too cheap at market"),
         pytest.param(an_order("o", "1", limit="90.001"), "limit 90.001", id="limit off the tick"),
         pytest.param(an_order("o", "1", stop="-90"), "stop -90", id="stop below zero"),
-        pytest.param(an_order("o", "1", trigger="1", limit="1"), "both", id="stop limit"),
         pytest.param(
             an_order("o", "-1", reduce_only=True), "no position to reduce", id="nothing to reduce"
         ),

@@ -1,4 +1,6 @@
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -6,11 +8,15 @@ import pytest
 from data.clock import ManualClock
 from data.faults import Corrupt
 from execution.order import OrderStatus
+from execution.paper_costs import MarginRates
 from execution.venue import OrderChanged, OrderRefused, stop_id
 from execution.venues import paper
 from execution.venues.paper import PaperVenue
+from risk.approval import _SEAL
+from risk.intent import Purpose
 from sextant.facts import venue_codec
 from sextant.journal.memory import MemoryJournal
+from tests.builders_fidelity import a_book, a_print, book_terms
 from tests.builders_venue import (
     MINUTE,
     NOON,
@@ -223,3 +229,91 @@ async def test_a_child_can_be_cancelled_to_make_room_for_another_stop():
         an_id("tighter"),
         OrderStatus.FILLED,
     )
+
+
+@pytest.mark.req("S0-5")
+async def test_what_exchanges_holdings_is_no_position_where_margin_is_traded():
+    """Neither now nor after a restart: nothing is lent, and no stop could take it for its own."""
+    journal, margin = KeptFacts(), MarginRates(opening=Decimal("0.1"), rollover=Decimal("0.1"))
+    venue = PaperVenue(**settings(journal) | {"terms": terms(), "margin": margin})
+    bought = approved("kept", "1", limit="110")
+    exchange = replace(
+        bought, intent=replace(bought.intent, purpose=Purpose.ALLOCATION), seal=_SEAL
+    )
+    await venue.submit(exchange)
+    await venue.observe(a_bar("100 100 100 100"))
+    again = await PaperVenue.open(
+        **settings(KeptFacts(journal.durable)) | {"terms": terms(), "margin": margin}
+    )
+    for there in (venue, again):
+        assert (await there.balances())["BTC"] == 1
+        assert await there.charges() == []
+        with pytest.raises(OrderRefused, match="no position to reduce"):
+            await there.submit(approved("exit", "-1", reduce_only=True))
+    poor = approved("poor", "100", limit="110")
+    poor = replace(poor, intent=replace(poor.intent, purpose=Purpose.ALLOCATION), seal=_SEAL)
+    with pytest.raises(OrderRefused, match="needs"):
+        await venue.submit(poor)  # on margin it could borrow
+
+
+# -- over a live market
+
+LATENCY = timedelta(milliseconds=100)
+BIDS, ASKS = "100 5, 99 3", "101 2, 102 6"
+
+
+def live_settings(journal, clock=None):
+    return settings(journal) | {
+        "clock": clock or ManualClock(NOON),
+        "terms": terms(latency=LATENCY),
+        "book_terms": book_terms(),
+    }
+
+
+def test_it_says_what_fills_its_orders():
+    assert PaperVenue(**live_settings(KeptFacts())).source == "order books and trades"
+    assert a_venue(KeptFacts()).source == "closed bars"
+
+
+async def test_an_order_arrives_by_itself_while_the_venue_runs():
+    clock = ManualClock(NOON)
+    venue = PaperVenue(**live_settings(KeptFacts(), clock))
+    await venue.hear(a_book(BIDS, ASKS))
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(venue.run())
+        for name in ("first", "second"):
+            await venue.submit(approved(name, "1"))
+            venue.drain()
+            clock.move_to(clock.now() + LATENCY)
+            async with asyncio.timeout(5):
+                await venue.wait()
+        running.cancel()
+    assert [fill.filled_at - NOON for fill in await venue.fills()] == [LATENCY, 2 * LATENCY]
+
+
+async def test_an_order_on_its_way_out_can_fill_after_a_restart_too():
+    journal = MemoryJournal(codec=venue_codec(), clock=ManualClock(NOON))
+    clock = ManualClock(NOON)
+    venue = PaperVenue(**live_settings(journal, clock))
+    for name, limit in (("fills", "100"), ("ends", "99")):
+        await venue.submit(approved(name, "1", limit=limit))
+    clock.move_to(NOON + 10 * LATENCY)
+    await venue.hear(a_book(BIDS, ASKS))
+    for name in ("fills", "ends"):
+        await venue.cancel(an_id(name))
+    assert len(await venue.open_orders()) == 2
+    again = await PaperVenue.open(**live_settings(journal, clock))
+    await again.hear(a_book(BIDS, ASKS, at=1_000))
+    await again.hear(a_print("sell", "100", "9", at=1_000))
+    clock.move_to(clock.now() + LATENCY)
+    await again.hear(a_book(BIDS, ASKS, at=1_100))
+    assert (await again.order(an_id("fills"))).status is OrderStatus.FILLED
+    assert (await again.order(an_id("ends"))).status is OrderStatus.CANCELLED
+
+
+async def test_on_bars_alone_books_and_trades_fill_nothing():
+    venue = a_venue(KeptFacts())
+    await venue.submit(approved("order", "1"))
+    await venue.hear(a_book(BIDS, ASKS))
+    await venue.run()  # it has nothing to do
+    assert not await venue.fills()

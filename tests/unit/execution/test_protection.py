@@ -236,12 +236,14 @@ def test_a_price_beyond_the_stop_closes_at_once(held, trigger, side, mark):
     assert action == f"flatten {-Decimal(held):+} None"
 
 
-def test_a_position_that_no_plan_is_known_for_is_flattened_at_the_deadline():
+@pytest.mark.req("S1-76")
+def test_a_position_that_no_plan_is_known_for_is_flattened_once_patience_ends():
+    """As a stop that outlives its position makes one: nothing could ever guard it."""
     watch = Watch()
     assert watch.review(account("1"), plans={}) == []
-    assert watch.review(account("1", at=5), plans={}) == []
+    assert watch.review(account("1", at=1), plans={}) == []
     watch.revision += 1
-    (intent,) = watch.review_again(account("1", at=10), plans={})
+    (intent,) = watch.review_again(account("1", at=2), plans={})
     assert (intent.purpose, intent.strategy_id) == (Purpose.FLATTEN, UNPLANNED)
 
 

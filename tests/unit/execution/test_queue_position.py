@@ -1,4 +1,4 @@
-"""A limit order in its queue: what is ahead, what reaches it, and when it may fill at all."""
+"""A place in a queue: what is ahead, and what reaches it."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -6,13 +6,12 @@ from decimal import Decimal
 import pytest
 
 from data.instrument import Side
-from execution.queue_position import QueuedOrder, QueuePlace, standing_at, walk
+from execution.queue_position import QueuePlace, standing_at
 from tests.builders_fidelity import (
     MILLISECOND,
     a_book,
     a_print,
     after,
-    levels,
     queue_terms,
 )
 
@@ -110,119 +109,19 @@ def test_a_level_out_of_sight_is_endless_until_it_is_seen():
     assert place.after_level(Decimal(7), after(1), terms) == QueuePlace.behind(Decimal(7))
 
 
-def an_order(side="buy", limit="100", quantity="2", *, terms):
-    return QueuedOrder.sent(Side(side), Decimal(limit), Decimal(quantity), after(0), terms)
-
-
-def filled_by(order, events, *, terms):
-    """What each event filled, as prices and quantities."""
-    fills = []
-    for event in events:
-        if hasattr(event, "bids"):
-            order, taken = order.after_book(event, event.at, terms)
-            fills.extend((f"{level.price:f}", f"{level.quantity.normalize():f}") for level in taken)
-        else:
-            order, filled = order.after_trade(event, event.traded_at, terms)
-            if filled:
-                fills.append((f"{order.limit:f}", f"{filled.normalize():f}"))
-    return fills
-
-
 @pytest.mark.parametrize(
-    ("order", "trades", "fills"),
+    ("taker", "price", "quantity", "ahead", "reaching"),
     [
-        pytest.param("buy 100 2", ["sell 100 5"], [], id="those ahead are filled first"),
-        pytest.param(
-            "buy 100 2", ["sell 100 6"], [("100", "1")], id="then we are, by what is left"
-        ),
-        pytest.param(
-            "buy 100 2",
-            ["sell 100 5.5", "sell 100 0.5", "sell 100 9"],
-            [("100", "0.5"), ("100", "0.5"), ("100", "1")],
-            id="in parts, and no more than we asked for",
-        ),
-        pytest.param("buy 100 2", ["buy 101 9"], [], id="a buyer takes no bid"),
-        pytest.param("buy 100 2", ["sell 101 9"], [], id="nor a seller above it"),
-        pytest.param(
-            "buy 99 2", ["sell 98 0.5"], [("99", "0.5")], id="who sells lower has met us before"
-        ),
-        pytest.param(
-            "buy 99 2",
-            ["sell 98 0.5", "sell 99 0.3"],
-            [("99", "0.5"), ("99", "0.3")],
-            id="and those ahead have gone with that",
-        ),
-        pytest.param("sell 102 1", ["buy 102 7"], [("102", "1")], id="asks queue the same way"),
-        pytest.param(
-            "sell 101 1", ["buy 102 0.4"], [("101", "0.4")], id="and are met by who buys higher"
-        ),
-        pytest.param(
-            "buy 97 1", ["sell 97 99"], [], id="behind an unseen level nothing reaches us"
-        ),
-        pytest.param("buy 97 1", ["sell 96 1"], [("97", "1")], id="until it is traded through"),
+        pytest.param("sell", "100", "4", "6", "0", id="at our price, to those ahead"),
+        pytest.param("sell", "100", "12", "0", "2", id="past them, to us"),
+        pytest.param("sell", "99", "3", "0", "3", id="below it: all ahead went before"),
+        pytest.param("sell", "101", "99", "10", "0", id="above it: others paid more"),
     ],
 )
-def test_only_trades_fill_what_rests(order, trades, fills):
-    terms = queue_terms()
-    side, limit, quantity = order.split()
-    prints = [a_print(*trade.split(), at=n + 1) for n, trade in enumerate(trades)]
-    events = [a_book(BIDS, ASKS), *prints]
-    assert filled_by(an_order(side, limit, quantity, terms=terms), events, terms=terms) == fills
-
-
-def test_a_limit_that_takes_on_arrival_takes_its_levels_and_rests_with_the_remainder():
-    terms = queue_terms()
-    events = [a_book(BIDS, ASKS), a_print("sell", "101", "3", at=1)]
-    order = an_order("buy", "101", "4", terms=terms)
-    assert filled_by(order, events, terms=terms) == [("101", "2"), ("101", "2")]
-
-
-@pytest.mark.parametrize(
-    ("book_at", "trade_at", "fills"),
-    [
-        pytest.param(50, 60, 0, id="on its way"),
-        pytest.param(50, 150, 0, id="arrived, but no book is told since"),
-        pytest.param(100, 150, 1, id="in the queue"),
-        pytest.param(100, 1_099, 1, id="while its cancellation is on the way"),
-        pytest.param(100, 1_100, 0, id="gone"),
-    ],
-)
-def test_messages_travel(book_at, trade_at, fills):
-    terms = queue_terms(arrival=100, cancel=100)
-    order = an_order(quantity="1", terms=terms).cancelled(after(1_000), terms)
-    events = [a_book(BIDS, ASKS, at=book_at), a_print("sell", "99", "9", at=trade_at)]
-    assert len(filled_by(order, events, terms=terms)) == fills
-
-
-def test_a_second_cancellation_changes_nothing():
-    terms = queue_terms(cancel=100)
-    order = an_order(terms=terms).cancelled(after(0), terms)
-    assert order.cancelled(after(50), terms) == order
-
-
-def test_a_level_that_leaves_sight_keeps_our_place():
-    terms = queue_terms()
-    order, _ = an_order(limit="98", terms=terms).after_book(a_book(BIDS, ASKS), after(0), terms)
-    moved, _ = order.after_book(a_book("105 1, 104 1", "106 1", at=1), after(1), terms)
-    assert moved.place == order.place
-
-
-@pytest.mark.parametrize(
-    ("side", "limit", "quantity", "taken"),
-    [
-        pytest.param("buy", None, "1", "101 1", id="a part of the best level"),
-        pytest.param("buy", None, "5", "101 2, 102 3", id="the next one, too"),
-        pytest.param("buy", None, "99", "101 2, 102 6", id="all there is"),
-        pytest.param("buy", "101", "5", "101 2", id="no further than the limit"),
-        pytest.param("buy", "100", "5", "", id="nothing within the limit"),
-        pytest.param("sell", "99", "9", "100 5, 99 3", id="bids downwards"),
-    ],
-)
-def test_a_walk_takes_the_best_levels_first(side, limit, quantity, taken):
-    wanted = Decimal(limit) if limit else None
-    book = a_book(BIDS, ASKS)
-    found = walk(book.taken_by(Side(side)), Side(side), Decimal(quantity), wanted)
-    assert found == levels(taken)
+def test_a_trade_reaches_our_bid(taker, price, quantity, ahead, reaching):
+    trade = a_print(taker, price, quantity)
+    place, got = QueuePlace.behind(Decimal(10)).after(trade, Decimal(100), after(0), queue_terms())
+    assert (place.ahead, got) == (Decimal(ahead), Decimal(reaching))
 
 
 @pytest.mark.parametrize(
@@ -246,9 +145,9 @@ def test_what_stands_at_a_price_may_be_unknown(side, price, standing):
     [
         pytest.param({"cancelled_ahead": Decimal("1.1")}, id="more than our share"),
         pytest.param({"cancelled_ahead": Decimal("-0.1")}, id="less than none"),
-        pytest.param({"arrival": -MILLISECOND}, id="arriving before it is sent"),
+        pytest.param({"settling": -MILLISECOND}, id="settling before it began"),
     ],
 )
 def test_impossible_terms_are_refused(change):
-    with pytest.raises(ValueError, match=r"share|before"):
+    with pytest.raises(ValueError, match=r"share|settling"):
         replace(queue_terms(), **change)

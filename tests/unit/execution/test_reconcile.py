@@ -312,6 +312,10 @@ def test_an_asset_that_is_not_traded_here_is_left_alone():
     assert not found[0].kind.forbids_entries
 
 
-def test_only_questions_and_balances_forbid_entries():
+def test_only_questions_balances_and_a_sleep_forbid_entries():
     forbidding = {kind for kind in DifferenceKind if kind.forbids_entries}
-    assert forbidding == {DifferenceKind.UNRESOLVED, DifferenceKind.BALANCE}
+    assert forbidding == {
+        DifferenceKind.UNRESOLVED,
+        DifferenceKind.BALANCE,
+        DifferenceKind.ASLEEP,
+    }

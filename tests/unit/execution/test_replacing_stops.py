@@ -22,10 +22,13 @@ class Notebook:
     name = "notebook"
     attaches_stops = False
 
+    def holds_targets(self, symbol):
+        return False
+
     def __init__(self, first=None, **fails):
         self.asked, self._first, self._fails = [], first, fails
 
-    async def place(self, order):
+    async def place(self, order, *, expires_within):
         self._note("place", order.client_order_id)
 
     async def cancel(self, client_order_id):

@@ -114,3 +114,14 @@ def test_an_answer_that_was_overtaken_is_no_news():
     told(telling, [a_change(second=5)])
     late = OrderChanged(order=replace(an_order(), limit=Decimal(99)), at=NOON)
     assert not told(telling, [late])
+
+
+def test_fills_from_before_our_time_hold_nothing_back():
+    telling = Telling()
+    telling.know_fill(the_fill(1))
+    telling.hear(the_fill(2))
+    change = a_change("2", second=2)
+    assert telling.awaits_fills(change.order)
+    telling.know_past(change.order)
+    assert told(telling, [change]) == (the_fill(2), change)
+    assert told(telling, LIFE[5:]) == tuple(LIFE[5:])

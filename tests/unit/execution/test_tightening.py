@@ -53,6 +53,33 @@ def test_the_stop_that_is_due(settings, held, standing, mark, due):
     assert stop_due(Decimal(standing), position, instruments()[BTC], settings) == Decimal(due)
 
 
+BY_ATR = CareSettings(trail_from=Decimal("0.01"), trail_distance=Decimal("0.015"), trail_atr=1.5)
+
+
+@pytest.mark.req("S0-26")
+@pytest.mark.parametrize(
+    ("settings", "held", "standing", "mark", "atr", "due"),
+    [
+        pytest.param(BY_ATR, "1", "95", "100.99", 2.0, "95", id="not yet trailing"),
+        pytest.param(BY_ATR, "1", "95", "110", 2.0, "107", id="1.5 ATR behind the mark"),
+        pytest.param(BY_ATR, "-1", "105", "90", 2.0, "93", id="short"),
+        pytest.param(BY_ATR, "1", "107", "108", 2.0, "107", id="the way back loosens nothing"),
+        pytest.param(BY_ATR, "1", "95", "110", 0.0049, "109.99", id="a tick at least"),
+        pytest.param(BY_ATR, "1", "95", "110", 0.0166, "109.98", id="in ticks, to less loss"),
+        pytest.param(BY_ATR, "1", "95", "110", 50.0, "95", id="wider than the stop that stands"),
+        pytest.param(BY_ATR, "1", "95", "110", None, "108.35", id="unknown: the share instead"),
+        pytest.param(BY_ATR, "1", "95", "110", float("nan"), "108.35", id="unreadable: the same"),
+        pytest.param(BY_ATR, "1", "95", "110", 1.7e308, "108.35", id="beyond all numbers"),
+        pytest.param(CareSettings(trail_atr=1.5), "1", "95", "110", None, "95", id="no share"),
+        pytest.param(TRAIL, "1", "95", "110", 2.0, "108.35", id="off"),
+    ],
+)
+def test_a_stop_trails_by_the_average_true_range_at_entry(settings, held, standing, mark, atr, due):
+    position = a_position(held, mark)
+    found = stop_due(Decimal(standing), position, instruments()[BTC], settings, atr=atr)
+    assert found == Decimal(due)
+
+
 @pytest.mark.parametrize(
     ("mark", "due"),
     [

@@ -696,6 +696,14 @@ def told(event, **limits):
     return next_state(a_state(), event, limits_with(**limits))
 
 
+@boundary("account_drawdown", "max_account_drawdown", of("1800"), acts_at=True, acts_above=False)
+def _account_drawdown(whole):
+    state = a_state(account_peak=Decimal(3000))
+    event = Marked(equity=Decimal(1000), at=NOW, whole=whole)
+    after = next_state(state, event, limits_with(max_account_drawdown="0.4"))
+    return after.trading is TradingState.HALTED
+
+
 @boundary("cool_downs", "unusual_move", 0.03, acts_at=False, acts_above=True)
 def _move(move):
     seen = MarketSeen(symbol=BTC, atr=None, mean_atr=None, move=move, at=NOW)

@@ -1,5 +1,6 @@
 """When new exposure stops, for how long, and who may lift it."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -21,6 +22,7 @@ from risk.breaker import (
     Resume,
     RiskState,
     TradingState,
+    Withdrawn,
     initial_state,
     next_state,
     trading_at,
@@ -394,3 +396,69 @@ def test_the_state_survives_a_restart():
     state = after(marked("790"), OrderPlaced(symbol=BTC, at=NOW), a_trade("-3", symbol=XRP))
     stored = TypeAdapter(RiskState).dump_json(state)
     assert TypeAdapter(RiskState).validate_json(stored) == state
+
+
+def with_kept(equity, whole):
+    return Marked(equity=Notional(Decimal(equity)), whole=Notional(Decimal(whole)), at=LATER)
+
+
+@pytest.mark.req("S0-36")
+@pytest.mark.parametrize(
+    ("whole", "halted"),
+    [
+        pytest.param("1801", False, id="above the limit"),
+        pytest.param("1800", True, id="at the limit"),
+        pytest.param("900", True, id="beyond"),
+    ],
+)
+def test_a_fall_of_the_whole_account_stops_entries_and_closes_nothing(whole, halted):
+    """The trading book has lost nothing: it is the holdings that have fallen."""
+    limits = limits_with(max_account_drawdown="0.4", drawdown_closes=True)
+    state = after(with_kept("1000", "3000"), with_kept("1000", whole), limits=limits)
+    assert (state.trading is HALTED) is halted
+    assert state.reason == ("account_drawdown_limit" if halted else "")
+    assert state.latch is None
+    again = after(with_kept("1000", "3000"), state=state, limits=limits)
+    assert (again.trading is HALTED) is halted  # it does not lift itself
+
+
+@pytest.mark.req("S0-19", "S0-36")
+@pytest.mark.parametrize(
+    ("peak", "whole"),
+    [
+        pytest.param("3000", "NaN", id="what it is worth is not known"),
+        pytest.param("3000", "Infinity", id="it is worth no amount"),
+        pytest.param("NaN", "2900", id="its peak is no number"),
+        pytest.param("0", "2900", id="its peak is nothing"),
+        pytest.param("-3000", "2900", id="its peak is below nothing"),
+    ],
+)
+def test_a_whole_account_whose_fall_nobody_can_tell_lets_nothing_in(peak, whole):
+    state = replace(after(marked("1000")), account_peak=Notional(Decimal(peak)))
+    seen = after(with_kept("1000", whole), state=state)
+    assert not seen.equity_known
+    assert after(with_kept("1000", "2900"), state=replace(seen, account_peak=None)).equity_known
+
+
+def test_a_resume_measures_the_whole_account_anew():
+    limits = limits_with(max_account_drawdown="0.4")
+    resume = Resume(by="Ada", why="looked", at=LATER)
+    fallen = after(with_kept("1000", "3000"), with_kept("1000", "1500"), limits=limits)
+    lifted = after(resume, with_kept("1000", "1500"), state=fallen, limits=limits)
+    assert (lifted.trading, lifted.account_peak) == (ACTIVE, 1500)
+
+
+def test_where_nothing_is_kept_the_whole_account_is_not_measured():
+    assert after(marked("1000"), marked("950")).account_peak is None
+
+
+@pytest.mark.req("S0-36")
+def test_what_goes_into_a_bag_is_no_loss():
+    """Every start and top is lower by it, so what is left may lose as large a share as before."""
+    gained = after(marked("1200"))
+    state = after(Withdrawn(amount=Notional(Decimal(100)), at=LATER), state=gained)
+    tops = (state.peak_equity, state.day.equity, state.week.equity, state.month.equity)
+    before = (gained.peak_equity, gained.day.equity, gained.week.equity, gained.month.equity)
+    assert tops == tuple(top - 100 for top in before)
+    assert state.day_peak == gained.day_peak - 100
+    assert after(marked("1100"), state=state).trading is ACTIVE

@@ -264,6 +264,14 @@ SIGNAL = [
     ),
     objects(
         rules.overlay_trend,
+        against(-0.002, 0.001, -0.02),
+        "1h_downtrend",
+        "within 0.002",
+        "share",
+        "those beyond the threshold alone",
+    ),
+    objects(
+        rules.overlay_trend,
         against(0.01, intent=short()),
         "1h_uptrend",
         "within 0.002",

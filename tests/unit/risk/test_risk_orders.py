@@ -8,7 +8,15 @@ import pytest
 
 from data.instrument import Quantity
 from risk.alerts import alerts
-from risk.breaker import DRAWDOWN, WEEKLY_LOSS, BreakerActed, Halt, Marked, next_state
+from risk.breaker import (
+    DRAWDOWN,
+    WEEKLY_LOSS,
+    BreakerActed,
+    Flatten,
+    Halt,
+    Marked,
+    next_state,
+)
 from risk.breaker_orders import BreakerOrders, breaker_intents
 from risk.intent import Direction, OrderIntent, Purpose, attempt_id, intent_id
 from risk.objection import Objection, plain
@@ -25,6 +33,7 @@ from tests.builders_risk import (
     an_entry,
     judged,
     limits_with,
+    price,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -53,6 +62,33 @@ def test_the_id_of_a_decision_is_the_same_on_every_machine():
 def test_an_intent_is_decided_at_a_time_in_utc():
     with pytest.raises(ValueError, match="UTC"):
         an_entry(decided_at=datetime(2025, 3, 5))  # noqa: DTZ001 - a naive time is the point
+
+
+@pytest.mark.parametrize(
+    "falsified_at",
+    [
+        pytest.param("0", id="nothing"),
+        pytest.param("-1", id="below nothing"),
+        pytest.param("NaN", id="no number"),
+        pytest.param("Infinity", id="without end"),
+    ],
+)
+def test_a_thesis_is_falsified_at_a_price_or_nowhere(falsified_at):
+    with pytest.raises(ValueError, match=f"^an-intent: nothing is falsified at {falsified_at}$"):
+        an_entry(falsified_at=price(falsified_at))
+
+
+def test_a_price_however_small_falsifies():
+    assert an_entry(falsified_at=price("0.5")).falsified_at == Decimal("0.5")
+
+
+@pytest.mark.parametrize(
+    "purpose", [pytest.param(p, id=p) for p in Purpose if p is not Purpose.PROTECTION]
+)
+def test_only_a_stop_takes_the_place_of_a_stop(purpose):
+    with pytest.raises(ValueError, match=r"^an-intent: only a stop takes the place of a stop$"):
+        an_entry(purpose=purpose, replaces="a-stop")
+    assert an_entry(purpose=Purpose.PROTECTION, replaces="a-stop").replaces == "a-stop"
 
 
 ASKS = limits_with(refer_above="0.1")
@@ -144,6 +180,14 @@ def test_a_breakers_order_flattens_for_certain():
         ),
         acted=BreakerActed(reason=WEEKLY_LOSS, at=NOW),
     )
+
+
+@pytest.mark.req("S1-97")
+def test_a_persons_kill_switch_closes_in_the_operators_name():
+    state = next_state(a_state(), Flatten(by="Ada", why="storm", at=NOW), LIMITS)
+    asked = orders(state, an_account("1000", a_position("3")))
+    assert [(intent.strategy_id, intent.quantity) for intent in asked.intents] == [("operator", -3)]
+    assert asked.acted == BreakerActed(reason="flatten", at=NOW)
 
 
 @pytest.mark.req("S0-25")

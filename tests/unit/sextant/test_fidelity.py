@@ -23,10 +23,10 @@ from tests.builders_fidelity import (
     a_book,
     a_print,
     after,
+    book_terms,
     depth_line,
     levels,
     paper_terms,
-    queue_terms,
     recorded_line,
     snapshot_line,
     ticker_line,
@@ -186,7 +186,7 @@ def test_the_rules_are_told_the_feed_alone():
     )
     truth = (*told[:2], a_book(BIDS, "102 1, 103 5", at=60), told[2])
     tape, probe = a_tape(*truth, feed=told), a_probe("buy", "1", latency=50)
-    book = BookRule(tape=tape, terms=paper_terms(), queue=queue_terms(), lifetime=SECOND)
+    book = BookRule(tape=tape, terms=paper_terms(), book_terms=book_terms(), lifetime=SECOND)
     assert book.market(probe) == outcome("101 1")
     assert TouchRule(tape=tape, lifetime=SECOND).market(probe) == outcome("101 1")
     assert LastPriceRule(tape=tape, lifetime=SECOND).market(probe) == outcome("101.101 1")
@@ -209,7 +209,7 @@ def test_the_rules_are_told_the_feed_alone():
 def test_simple_bots_fill_at_a_touch(events, queue, last, touch):
     tape = a_tape(a_book(BIDS, ASKS, at=0), a_book(BIDS, ASKS, at=200), *events)
     probe = a_probe("buy", "2", "100")
-    book = BookRule(tape=tape, terms=paper_terms(), queue=queue_terms(arrival=100), lifetime=SECOND)
+    book = BookRule(tape=tape, terms=paper_terms(), book_terms=book_terms(), lifetime=SECOND)
     assert book.limit(probe, probe.limit) == outcome(queue)
     assert LastPriceRule(tape=tape, lifetime=SECOND).limit(probe, probe.limit) == outcome(last)
     assert TouchRule(tape=tape, lifetime=SECOND).limit(probe, probe.limit) == outcome(touch)
@@ -375,12 +375,12 @@ def wanted(path, **changes):
         "files": [path],
         "market": None,
         "terms": paper_terms(),
+        "book_terms": book_terms(cancelled_ahead="0.5", settling=250),
         "seed": 7,
         "probes": 12,
         "latency_spread": 2.0,
         "lifetime": 10 * SECOND,
         "warm_up": SECOND,
-        "cancelled_ahead": Decimal("0.5"),
     }
     return Wanted(**usual | changes)
 

@@ -50,7 +50,13 @@ def test_the_same_seed_draws_the_same_accidents():
     faults = Faults(seed=5, refused=0.2, lost=0.2, unanswered=0.2)
     assert strikes(faults) == strikes(faults)
     assert strikes(faults) != strikes(Faults(seed=6, refused=0.2, lost=0.2, unanswered=0.2))
-    assert len(set(strikes(faults))) == 7  # all but HANG, which is only ordered
+    assert len(set(strikes(faults))) == 7  # all but HANG, which is only ordered, and LATE
+
+
+def test_what_is_late_is_so_by_a_share_of_the_longest_delay():
+    mischief = Mischief(Faults(late=1.0, lateness_delay=timedelta(seconds=9)))
+    assert mischief.strike("AddOrder") is Accident.LATE
+    assert timedelta(0) <= mischief.delay(mischief.faults.lateness_delay) <= timedelta(seconds=9)
 
 
 def test_only_the_methods_that_are_named_are_struck():

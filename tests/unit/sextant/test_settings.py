@@ -16,8 +16,10 @@ from pydantic import BaseModel, ValidationError
 
 from agents.council.baselines import BASELINES
 from data.instrument import Symbol
-from sextant.settings import PROJECT, Mode, Settings, load_settings, secret
+from sextant.paper_settings import PaperVenueSettings
+from sextant.settings import PROJECT, Settings, load_settings, secret
 from sextant.settings_file import BadSettings, merged, read_layers
+from sextant.stage_settings import Mode
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPLETE = ROOT / "config" / "paper.toml"
@@ -290,6 +292,37 @@ def test_a_list_whose_only_item_is_wrong_is_not_called_short(tmp_path, tables):
 def test_every_problem_is_told_at_once(tmp_path):
     told = problems(tmp_path, "mode = 'x'\n[risk]\nmax_drawdwn = 1\nmax_position = -1")
     assert len(told) == 3
+
+
+@pytest.mark.parametrize("key", ["tiers", "book", "latency_ms", "maker_fee"])
+def test_what_paper_fills_on_has_no_default(tmp_path, tables, key):
+    kept = {name: value for name, value in tables["paper_venue"].items() if name != key}
+    with pytest.raises(ValidationError, match=f"{key}\n  Field required"):
+        PaperVenueSettings.model_validate(kept)
+
+
+@pytest.mark.parametrize("volumes", [("2000", "1000"), ("1000", "1000")])
+def test_fee_tiers_rise(tables, volumes):
+    tiers = [{"volume": v, "maker_fee": "0.001", "taker_fee": "0.002"} for v in volumes]
+    with pytest.raises(ValidationError, match="volumes rise"):
+        PaperVenueSettings.model_validate(tables["paper_venue"] | {"tiers": tiers})
+
+
+@pytest.mark.parametrize(
+    ("source", "depth", "is_told"),
+    [
+        pytest.param("kraken", 10, True, id="a live exchange with order books"),
+        pytest.param("kraken", None, False, id="one without"),
+        pytest.param("synthetic", None, False, id="a made-up market"),
+    ],
+)
+def test_paper_fills_from_books_where_it_is_told_of_them(source, depth, is_told):
+    name = "synthetic" if source == "synthetic" else "paper"
+    settings = load_settings(ROOT / "config" / f"{name}.toml")
+    if source == "kraken":
+        market = settings.market.model_copy(update={"book_depth": depth})
+        settings = settings.model_copy(update={"market": market})
+    assert (settings.paper_books is not None) is is_told
 
 
 @pytest.mark.req("S1-213")

@@ -8,8 +8,9 @@ import pytest
 
 from risk.limits import RiskLimits
 from sextant.facts import BarSeen, codec
-from sextant.settings import BadSettings, ExitTestSettings, Mode, load_settings
+from sextant.settings import BadSettings, load_settings
 from sextant.stage_record import Uptime
+from sextant.stage_settings import ExitTestSettings, Mode
 from sextant.stages import (
     BOUNDS,
     PHRASE,
@@ -243,6 +244,11 @@ PERPETUAL = """
 kind = "{kind}"
 leverage = {{ "BTC/USDT" = 2 }}
 receive_window = "PT5S"
+[allocation]
+enabled = false
+[venue.dead_man]
+deadline = "PT1M"
+renew_every = "PT20S"
 """
 HYPERLIQUID = """
 [market]
@@ -255,6 +261,11 @@ leverage = {{ "BTC/USDT" = 2 }}
 slippage = 0.01
 stop_slippage = 0.05
 order_deadline = "PT5S"
+[allocation]
+enabled = false
+[venue.dead_man]
+deadline = "PT1M"
+renew_every = "PT20S"
 """
 
 

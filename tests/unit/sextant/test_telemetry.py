@@ -14,6 +14,7 @@ from execution.venues.hyperliquid_settings import HyperliquidVenueSettings
 from execution.venues.kraken_settings import KrakenVenueSettings
 from sextant.telemetry import REDACTED, Redactor, configure_logging, secrets_of
 
+DEAD_MAN = {"deadline": "PT1M", "renew_every": "PT20S"}
 KEY = "sk-proj-abcdefghijklmnop1234"
 SHORT = "hunter2"
 DSN = "postgresql://sextant:s%40lty-word@db:5432/sextant"
@@ -163,13 +164,16 @@ def test_the_secrets_of_a_configuration(monkeypatch):
     ("settings", "names"),
     [
         pytest.param(
-            KrakenVenueSettings(kind="kraken", order_deadline="PT5S"),
+            KrakenVenueSettings(kind="kraken", order_deadline="PT5S", dead_man=DEAD_MAN),
             ("KRAKEN_API_KEY", "KRAKEN_API_SECRET"),
             id="kraken",
         ),
         pytest.param(
             BinanceVenueSettings(
-                kind="binanceusdm_testnet", leverage={"BTC/USDT": 1}, receive_window="PT5S"
+                kind="binanceusdm_testnet",
+                leverage={"BTC/USDT": 1},
+                receive_window="PT5S",
+                dead_man=DEAD_MAN,
             ),
             ("BINANCE_TESTNET_API_KEY", "BINANCE_TESTNET_API_SECRET"),
             id="binance, testnet",
@@ -181,6 +185,7 @@ def test_the_secrets_of_a_configuration(monkeypatch):
                 slippage="0.01",
                 stop_slippage="0.1",
                 order_deadline="PT5S",
+                dead_man=DEAD_MAN,
             ),
             ("HYPERLIQUID_AGENT_KEY",),
             id="hyperliquid",

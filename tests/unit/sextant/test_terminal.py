@@ -12,6 +12,7 @@ from rich.console import Console
 from data.account import Position
 from data.defect import Defect, DefectKind
 from data.instrument import Side, Symbol
+from execution.dead_man import Guard
 from execution.planned_stop import PlannedStop
 from risk.breaker import TradingState
 from risk.objection import Objection
@@ -32,6 +33,7 @@ def a_book(session, state=None, plans=None, account=None):
     return SimpleNamespace(
         account=account or book.account,
         state=state or book.state,
+        kept=book.kept,
         engine=SimpleNamespace(plans=book.engine.plans if plans is None else plans),
     )
 
@@ -47,13 +49,14 @@ def a_position():
     )
 
 
-def seen(session, *, width=100):
+def seen(session, *, width=100, guard=None):
     text = StringIO()
     shown = render(
         session,
         title="Sextant, rehearsal on synthetic:7",
         now=START + timedelta(hours=7),
         model_costs_usd=Decimal("1234.5"),
+        guard=guard,
     )
     Console(file=text, width=width).print(shown)
     return text.getvalue()
@@ -204,3 +207,19 @@ OBJECTION = Objection(rule="leverage", observed="6", limit="5", unit="x equity")
 )
 def test_a_ruling_in_words(ruling, text):
     assert ruling_in_words(ruling) == text
+
+
+@pytest.mark.parametrize(
+    ("guard", "said"),
+    [
+        pytest.param(None, "", id="at a venue of our own"),
+        pytest.param(Guard.IDLE, "", id="nothing rests"),
+        pytest.param(Guard.SWITCH, "unless it hears of us", id="the switch"),
+        pytest.param(Guard.EXPIRY, "ends at the venue by itself", id="their own end"),
+        pytest.param(Guard.NONE, "none may", id="nothing"),
+    ],
+)
+def test_what_guards_resting_entries_is_shown(session, guard, said):
+    text = seen(session, guard=guard)
+    assert ("resting entries" in text) is bool(said)
+    assert said in text
