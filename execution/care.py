@@ -28,7 +28,6 @@ from datetime import datetime
 from data.account import AccountState, Position
 from data.instrument import Instrument, Quantity, Side, Symbol
 from execution.blotter import FillBooked, OrderDone, Settled
-from execution.order import Order, OrderStatus
 from execution.planned_stop import PlannedStop, is_falsified, is_passed, is_won, tighter
 from execution.protection import (
     CancelOrder,
@@ -41,8 +40,6 @@ from execution.targets import TargetPrices, target_cover, target_prices, targets
 from execution.tightening import is_too_old, stop_due
 from execution.tracking import TrackedOrder
 from risk.intent import OrderIntent, Purpose
-
-_WORKING = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 
 
 class PositionCare:
@@ -78,11 +75,11 @@ class PositionCare:
     def hear(self, settled: Settled) -> None:
         """Take in what came of an order."""
         match settled:
-            case OrderDone(order=TrackedOrder(order=order), refused=True) if _is_exit(order):
+            case OrderDone(order=TrackedOrder(order=order), refused=True) if order.exits:
                 self._give_way(order.symbol)
             case OrderDone(order=tracked, refused=True) if tracked.is_target:
                 self._declined.add(tracked.order.symbol)
-            case FillBooked(order=order) if _is_exit(order):
+            case FillBooked(order=order) if order.exits:
                 self._blocked.discard(order.symbol)
             case _:
                 pass
@@ -342,13 +339,9 @@ def _cancelled(order: TrackedOrder, reason: str) -> CancelOrder:
     return CancelOrder(client_order_id=order.client_order_id, reason=reason)
 
 
-def _is_exit(order: Order) -> bool:
-    return order.reduce_only and order.trigger is None and order.limit is None
-
-
 def _enters(order: TrackedOrder) -> bool:
     return not order.order.reduce_only and order.remaining > 0
 
 
 def _rests(order: TrackedOrder) -> bool:
-    return order.status in _WORKING and not order.cancelling and not order.filled
+    return order.status.works and not order.cancelling and not order.filled

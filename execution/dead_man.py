@@ -217,10 +217,13 @@ class DeadMan:
 
         Raises:
             OrderRefused: an entry would rest, and nothing would take it back.
-            VenueUnavailable: an entry would rest, and the venue could not be asked or told.
+            VenueUnavailable: an entry would rest, or bring a stop along that the switch would hit,
+                and the venue could not be asked or told.
         """
         order = Order.of(approved)
         if not order.rests:
+            if order.stop is not None and self._venue.attaches_stops and self._may_be_armed:
+                await self._keep()  # the switch would hit the stop that it brings along
             return
         if order.reduce_only:
             await self._try_to_keep()
@@ -255,6 +258,7 @@ class DeadMan:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._journal.flush()  # who keeps no record is not to be taken for alive
             async with self._engine.wire:
                 await self._try_to_keep()
 

@@ -14,7 +14,6 @@ from data.account import AccountState
 from data.instrument import Symbol
 from execution.blotter import FillBooked, OrderDone, Settled
 from execution.difference import Difference, DifferenceKind, Reconciliation
-from execution.order import Order
 from execution.tracking import TrackedOrder
 from risk.intent import OrderIntent
 
@@ -31,9 +30,9 @@ class KillSwitch:
     def hear(self, settled: Settled) -> None:
         """Take in what came of an order."""
         match settled:
-            case OrderDone(order=TrackedOrder(order=order), refused=True) if _is_exit(order):
+            case OrderDone(order=TrackedOrder(order=order), refused=True) if order.exits:
                 self._refused.add(order.symbol)
-            case FillBooked(order=order) if _is_exit(order):
+            case FillBooked(order=order) if order.exits:
                 self._refused.discard(order.symbol)
             case _:
                 pass
@@ -60,7 +59,9 @@ class KillSwitch:
             tracked.client_order_id
             for tracked in within(orders, symbols)
             if not tracked.cancelling
-            and (tracked.order.symbol in freed if tracked.is_protective else not _ends(tracked))
+            and (
+                tracked.order.symbol in freed if tracked.is_protective else not tracked.order.exits
+            )
         )
 
 
@@ -75,7 +76,7 @@ def within(
 
 def closing(orders: Iterable[TrackedOrder]) -> frozenset[Symbol]:
     """Symbols that an order at market is closing already."""
-    return frozenset(tracked.order.symbol for tracked in orders if _ends(tracked))
+    return frozenset(tracked.order.symbol for tracked in orders if tracked.order.exits)
 
 
 def still_open(account: AccountState, orders: Sequence[TrackedOrder]) -> tuple[str, ...]:
@@ -104,15 +105,6 @@ def _casts_doubt(difference: Difference, bases: Collection[str]) -> bool:
             return True
         case _:
             return False
-
-
-def _ends(tracked: TrackedOrder) -> bool:
-    """Whether it takes a position down, at market and now."""
-    return _is_exit(tracked.order)
-
-
-def _is_exit(order: Order) -> bool:
-    return order.reduce_only and order.trigger is None and order.limit is None
 
 
 def _in_words(tracked: TrackedOrder) -> str:

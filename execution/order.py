@@ -27,6 +27,11 @@ class OrderStatus(StrEnum):
     def is_final(self) -> bool:
         return self in _FINAL
 
+    @property
+    def works(self) -> bool:
+        """Whether the venue holds it, as it has said."""
+        return self in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+
 
 _FINAL = frozenset(
     {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED}
@@ -74,6 +79,11 @@ class Order:
     def rests(self) -> bool:
         """Whether a venue keeps it until its price comes: it is no order at market."""
         return self.limit is not None or self.trigger is not None
+
+    @property
+    def exits(self) -> bool:
+        """Whether it takes a position down, at market and now."""
+        return self.reduce_only and not self.rests
 
     @classmethod
     def of(cls, approved: ApprovedOrder) -> Self:

@@ -120,6 +120,10 @@ class PassiveOrders:
         first = First(intent=approved.intent, quantity=approved.quantity)
         self._firsts[approved.intent.intent_id] = first
 
+    def follows(self, intent: OrderIntent) -> bool:
+        """Whether its order is on its way, or rests."""
+        return intent.intent_id in self._firsts
+
     def hear(self, settled: Settled) -> None:
         """Take in what came of an order."""
         if not isinstance(settled, OrderDone) or not settled.order.order.post_only:

@@ -288,6 +288,4 @@ def _looseness(order: TrackedOrder, side: Side) -> tuple[Decimal, str]:
 
 def _closes(order: TrackedOrder, side: Side) -> bool:
     """Whether it is an order at market that takes a position on `side` down."""
-    asked = order.order
-    at_market = asked.trigger is None and asked.limit is None
-    return asked.reduce_only and at_market and asked.side is not side
+    return order.order.exits and order.order.side is not side

@@ -17,7 +17,6 @@ from execution.venue import OrderChanged, VenueOrder
 
 _LOOKS = 3  # fills may come while we look; then we look again
 _NOTHING = Decimal(0)
-_WORKING = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 
 
 async def reconcile(engine: Engine) -> Reconciliation:
@@ -125,7 +124,7 @@ async def _take_over_orders(engine: Engine) -> list[Difference]:
         else:
             differences += _adopt(engine, order, said)
     for client_order_id, order in before.items():
-        if client_order_id not in there and order.status in _WORKING:
+        if client_order_id not in there and order.status.works:
             differences += await _find(engine, order)
     return differences
 

@@ -16,12 +16,10 @@ from decimal import Decimal
 
 from data.account import Position
 from data.instrument import Instrument, Price, Quantity, Side, Toward
-from execution.order import OrderStatus
 from execution.planned_stop import PlannedStop
 from execution.tracking import TrackedOrder
 
 _NOTHING = Quantity(Decimal(0))
-_WORKING = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,7 @@ def target_cover(
             and (asked.trigger, asked.limit) == (wanted.trigger, wanted.limit)
             and covered + order.remaining <= size
         )
-        if order.cancelling or order.status not in _WORKING:
+        if order.cancelling or not order.status.works:
             moves = True
         elif not fits:
             superfluous.append(order)

@@ -33,6 +33,10 @@ class OutcomeUnknown(Fault):
     """Sent, but no answer came: ask the venue before trading the symbol again."""
 
 
+class NotTraded(Refused):
+    """The venue does not list a symbol that is to be traded there."""
+
+
 class SwitchRefused(Refused):
     """The venue has no dead man's switch for this account."""
 

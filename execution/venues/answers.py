@@ -1,6 +1,6 @@
 """What the failures of requests through ccxt have in common, whatever the exchange."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -8,7 +8,8 @@ import aiohttp
 import ccxt  # type: ignore[import-untyped]
 
 from data.faults import Fault, Refused
-from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
+from data.instrument import Symbol
+from execution.venue import NotTraded, OrderRefused, OutcomeUnknown, VenueUnavailable
 
 FAILURES: Final = (ccxt.BaseError, aiohttp.ClientError, OSError, TimeoutError)
 """What a request can come to, beside an answer."""
@@ -19,6 +20,18 @@ _UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError)
 
 class KeyRefused(Refused):
     """The venue does not let this key do what we need, or lets it do what it must not."""
+
+
+def require_listed(venue: str, symbols: Iterable[Symbol], listed: Container[str]) -> None:
+    """Raise unless `venue` has all of `symbols`.
+
+    Raises:
+        NotTraded: it has not.
+    """
+    if missing := [symbol for symbol in symbols if symbol not in listed]:
+        raise NotTraded(
+            f"{venue} does not list {', '.join(missing)}: take it out of the configuration"
+        )
 
 
 def placing_fault_unsaid(error: BaseException, text: str) -> Fault:

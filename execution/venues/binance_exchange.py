@@ -26,7 +26,7 @@ from execution.venue import (
     OutcomeUnknown,
     VenueUnavailable,
 )
-from execution.venues.answers import FAILURES, KeyRefused, reading
+from execution.venues.answers import FAILURES, KeyRefused, reading, require_listed
 from execution.venues.binance_answers import (
     AccountRefused,
     asking_fault,
@@ -132,7 +132,7 @@ class BinanceExchange:
             state = "can withdraw" if rights.get("enableWithdrawals") else "may be able to withdraw"
             raise KeyRefused(f"{self.name}: the key {state}; use one that cannot")
         if rights.get("enableFutures") is not True:
-            raise KeyRefused(f"{self.name}: the key may not trade futures")
+            raise KeyRefused(f"{self.name}: the key may not trade futures; enable futures for it")
 
     async def require_one_way(self) -> None:
         """Raise unless each market has one net position: in hedge mode nothing is reduce-only.
@@ -172,9 +172,10 @@ class BinanceExchange:
         """The grid, the minimums and the most leverage of each, as Binance has them now.
 
         Raises:
-            KeyError: Binance does not list one.
+            NotTraded: Binance does not list one.
         """
         listings = await self._line.listings(anew=True)
+        require_listed(self.name, symbols, listings)
         found = {}
         for symbol in symbols:
             market = str(listings[symbol]["symbol"])

@@ -54,7 +54,9 @@ class Keys:
         """
         names = key_names(testnet=testnet)
         if missing := [name for name in names if not environment.get(name)]:
-            raise KeyRefused(f"{' and '.join(missing)} not set in the environment")
+            raise KeyRefused(
+                f"{' and '.join(missing)} not set in the environment; .env.example has all names"
+            )
         return cls(key=environment[names[0]], secret=environment[names[1]])
 
 

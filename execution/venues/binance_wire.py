@@ -124,7 +124,8 @@ def ticket_of(
 
     Raises:
         OrderRefused: its quantity is off the lot grid, its id is none for Binance, or it is a
-            conditional entry that has to expire, which Binance knows for limit orders alone.
+            conditional or post-only entry that has to expire, which Binance knows for other limit
+            orders alone.
     """
     order = on_grid(order, instrument)
     if not _CLIENT_ID.fullmatch(order.client_order_id):

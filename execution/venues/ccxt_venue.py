@@ -159,7 +159,6 @@ class CcxtVenue:
         self._stream_since: datetime | None = None  # None: it is not open, or has said nothing
         self._heard_at: datetime | None = None
         self._given_up: VenueUnavailable | None = None  # why we break the stream ourselves
-        self.told_balances: dict[str, BalanceTold] = {}  # the newest of each asset
         self.moved = asyncio.Event()  # set where a balance changes, but not by trading
         self.off_grid = asyncio.Event()  # set by a refusal for size or price
         self.entries_expire: timedelta | None = None  # set by whoever guards them
@@ -360,7 +359,6 @@ class CcxtVenue:
             case StillThere():
                 pass
             case BalanceTold():
-                self.told_balances[heard.asset] = heard
                 if not heard.by_trading:
                     self.moved.set()
             case _:

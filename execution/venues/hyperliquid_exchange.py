@@ -29,7 +29,7 @@ from execution.venue import (
     VenueEvent,
     VenueUnavailable,
 )
-from execution.venues.answers import FAILURES, KeyRefused, reading
+from execution.venues.answers import FAILURES, KeyRefused, reading, require_listed
 from execution.venues.fee_tier import FeeTier
 from execution.venues.heard import Heard
 from execution.venues.hyperliquid_answers import (
@@ -121,15 +121,21 @@ class HyperliquidExchange:
         """
         line = self._line
         if line.agent == line.account:
-            raise KeyRefused("hyperliquid: the key is the account's own, and can withdraw")
+            raise KeyRefused(
+                "hyperliquid: the key is the account's own, and can withdraw; use an agent's"
+            )
         told = await line.ask("userRole", {"user": line.agent})
         with reading("hyperliquid userRole"):
             role = told["role"]
             master = told["data"]["user"] if role == "agent" else None
         if role != "agent":
-            raise KeyRefused(f"hyperliquid: {line.agent} is no agent: its role is {role}")
+            raise KeyRefused(
+                f"hyperliquid: {line.agent} is no agent: its role is {role}; approve one"
+            )
         if str(master).lower() != line.account:
-            raise KeyRefused(f"hyperliquid: {line.agent} is an agent of another account")
+            raise KeyRefused(
+                f"hyperliquid: {line.agent} is an agent of another account than HYPERLIQUID_ACCOUNT"
+            )
         pooling = str(await line.ask_of_account("userAbstraction")).strip('"')
         if pooling in _POOLED:
             raise KeyRefused(f"hyperliquid: {line.account} has a {pooling}; use a plain account")
@@ -139,14 +145,13 @@ class HyperliquidExchange:
         """The grid, the minimums and the leverage of each, as Hyperliquid has them now.
 
         Raises:
-            KeyError: Hyperliquid does not list one.
+            NotTraded: Hyperliquid does not list one.
         """
         await self._line.reload()
         found = {symbol: await self._line.listing(symbol) for symbol in symbols}
-        missing = [symbol for symbol, listing in found.items() if listing is None]
-        if missing:
-            raise KeyError(f"hyperliquid does not list {', '.join(missing)}")
-        return {symbol: it.instrument for symbol, it in found.items() if it is not None}
+        listed = {symbol: it.instrument for symbol, it in found.items() if it is not None}
+        require_listed("hyperliquid", symbols, listed)
+        return listed
 
     async def fee_tiers(self, symbols: Sequence[Symbol]) -> dict[Symbol, FeeTier]:
         """What the account pays by its volume of fourteen days: the same for all perpetuals."""

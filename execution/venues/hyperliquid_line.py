@@ -54,7 +54,9 @@ class Keys:
         """
         missing = [name for name in (_KEY, _ACCOUNT) if not environment.get(name)]
         if missing:
-            raise KeyRefused(f"{' and '.join(missing)} not set in the environment")
+            raise KeyRefused(
+                f"{' and '.join(missing)} not set in the environment; .env.example has all names"
+            )
         if not _PRIVATE_KEY.fullmatch(environment[_KEY]):
             raise KeyRefused(f"{_KEY} is no private key of 32 bytes in hexadecimal digits")
         if not _ADDRESS.fullmatch(environment[_ACCOUNT]):

@@ -26,7 +26,7 @@ from execution.venue import (
     VenueEvent,
     VenueUnavailable,
 )
-from execution.venues.answers import FAILURES, KeyRefused, reading
+from execution.venues.answers import FAILURES, KeyRefused, reading, require_listed
 from execution.venues.fee_tier import FeeTier
 from execution.venues.heard import Heard, StillThere
 from execution.venues.kraken_answers import (
@@ -124,7 +124,10 @@ class KrakenExchange:
         told = await self._line.ask("GetApiKeyInfo")
         permissions = told.get("permissions") if isinstance(told, dict) else None
         if not isinstance(permissions, list) or not permissions:
-            raise KeyRefused("kraken: the key's permissions are not told, so it is not used")
+            raise KeyRefused(
+                "kraken: the key's permissions are not told, so it is not used; make one that may "
+                "query funds and the ledger, and query, create and cancel orders, and nothing else"
+            )
         if can := [right for right in permissions if _MAY_WITHDRAW in str(right).lower()]:
             raise KeyRefused(f"kraken: the key can {', '.join(can)}; use one that cannot")
 
@@ -132,9 +135,10 @@ class KrakenExchange:
         """The grid, the minimums and the leverage of each, as Kraken has them now.
 
         Raises:
-            KeyError: Kraken does not list one.
+            NotTraded: Kraken does not list one.
         """
         pairs = await self._line.pairs(anew=True)
+        require_listed("kraken", symbols, pairs)
         with reading("kraken AssetPairs"):
             return {symbol: instrument(symbol, pairs[symbol]) for symbol in symbols}
 

@@ -57,7 +57,9 @@ class Keys:
         """
         missing = [name for name in (_KEY, _SECRET) if not environment.get(name)]
         if missing:
-            raise KeyRefused(f"{' and '.join(missing)} not set in the environment")
+            raise KeyRefused(
+                f"{' and '.join(missing)} not set in the environment; .env.example has all names"
+            )
         try:
             base64.b64decode(environment[_SECRET], validate=True)
         except binascii.Error:

@@ -93,15 +93,17 @@ class Allocator:
         self.settings = settings
         self.state = state
         self.targets = equal_targets(settings.rebalance.assets)
-        self.pairs: Mapping[Symbol, Instrument] = {
-            symbol: instrument
-            for symbol, instrument in engine.instruments.items()
-            if {symbol.base, symbol.quote} <= set(settings.rebalance.assets)
-        }
         self._engine = engine
         self._ledger = engine.ledger
         self._currency = currency
         self._write = write
+
+    @property
+    def pairs(self) -> Mapping[Symbol, Instrument]:
+        """Between which assets it exchanges, on the grid that the venue has now."""
+        assets = set(self.settings.rebalance.assets)
+        listed = self._engine.instruments.items()
+        return {symbol: it for symbol, it in listed if {symbol.base, symbol.quote} <= assets}
 
     def is_due(self, bar: Bar) -> bool:
         """Whether with `bar` every pair has closed a bar of the timeframe."""

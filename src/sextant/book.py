@@ -15,7 +15,7 @@ from data.regime import Regime
 from data.snapshot import Snapshot
 from execution.blotter import ChargeBooked, FillBooked, Settled
 from execution.care import PositionCare
-from execution.difference import Reconciliation
+from execution.difference import DifferenceKind, Reconciliation
 from execution.dust import DustWatch
 from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
 from execution.holdings import SetAside
@@ -279,6 +279,7 @@ class Book:
         """Let the breakers and the scorecard know what came of an order, or of asking the venue."""
         if isinstance(settled, Reconciliation):
             if settled.was_asked:
+                self._tell_of(settled)
                 self._look(settled)
             return
         self._switch.hear(settled)
@@ -449,6 +450,15 @@ class Book:
         symbols = self.engine.instruments if latched.symbols is None else latched.symbols
         bases = {symbol.base for symbol in symbols}
         return doubts(self._looked, bases) if self._looked is not None else ()
+
+    def _tell_of(self, found: Reconciliation) -> None:
+        """Tell what keeps entries out: a balance that differs, and what was open before, too."""
+        before = {d.subject for d in self._looked.differences} if self._looked is not None else ()
+        for one in found.differences:
+            is_old = one.kind.forbids_entries and one.subject in before
+            if one.kind is DifferenceKind.BALANCE or is_old:
+                text = f"no entries, {one.kind}: {one.ours} here, {one.theirs} at the venue"
+                self.alerts.tell(AlertKind.BOOKS, one.subject, text, at=found.at)
 
     def _look(self, found: Reconciliation) -> None:
         """Let each kill switch know whether the venue has anything left of ours."""

@@ -27,8 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A trading daemon: six sightings of one bar, one consensus, a deterministic veto, "
     "and a journal that replays to the same decisions.",
-    epilog="Start with `sextant run --config config/rehearsal.toml`: a made-up market, a paper "
-    "venue, an embedded database; no key, no account, no network.",
+    epilog="Start with `sextant run --config config/rehearsal.toml`: a made-up market at an "
+    "exchange of our own, an embedded database; no key, no account, no network.",
 )
 errors = Console(stderr=True, soft_wrap=True)
 

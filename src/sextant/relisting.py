@@ -8,7 +8,7 @@ import structlog
 
 from data.clock import Clock
 from execution.relisted import Relisted
-from execution.venue import VenueUnavailable
+from execution.venue import NotTraded, VenueUnavailable
 from sextant.session import Session
 from sextant.settings import Settings
 
@@ -57,8 +57,8 @@ class Relisting:
                 await self.look()
             except VenueUnavailable as fault:
                 _log.warning("the venue's listings could not be read", error=str(fault))
-            except KeyError as missing:  # it refuses what we send there, and we keep what we hold
-                _log.warning("the venue lists a symbol no more", symbol=str(missing))
+            except NotTraded as missing:  # it refuses what we send there, and we keep what we hold
+                _log.warning("the venue lists a symbol no more", error=str(missing))
 
     async def look(self) -> None:
         """Read them once, and trade by them from then on, if they are others."""

@@ -115,6 +115,7 @@ class Session:
         """
         if self._paper is not None:
             await self._paper.observe(bar)
+        self.vigil.look()
         now = self._clock.now()  # nothing is awaited from here on: what comes next is later
         self.book.engine.settle()
         self._show_funding(bar.symbol, now)
@@ -213,16 +214,26 @@ class Session:
     def _take_rest(self, ended: Ended, desk: Desk, regime: Regime, *, now: datetime) -> bool:
         """Have what an order that is over has not got judged again, at market; whether it passes.
 
-        An entry whose filled part has been closed meanwhile goes no further.
+        An entry whose filled part has been closed meanwhile goes no further, nor does one that was
+        approved too long ago; nor does an exit whose position is another by now.
         """
         intent, symbol = ended.first.intent, ended.first.intent.symbol
         tracked = self.book.engine.blotter.find(intent.intent_id)
         if tracked is None or not (ended := as_booked(ended, tracked)).left:
             return False
         account, sign = self.book.account(now), tracked.order.side.sign
-        held = self.book.ledger.held(symbol) * sign
-        if (held < ended.filled) if ended.first.enters else (held >= 0):
-            return False
+        approved_at = tracked.order.approved_at
+        if ended.first.enters:
+            longest = self.book.passive.settings.cross_after + self.book.limits.max_price_age
+            is_closed = self.book.ledger.held(symbol) * sign < ended.filled
+            if is_closed or now - approved_at > longest:
+                return False
+        else:
+            position = account.positions.get(symbol)  # of dust there is none
+            if position is None or position.quantity * sign >= 0:
+                return False
+            if position.opened_at > approved_at:
+                return False
         rest = rest_of(ended, now)
         heard = self._outside.heard(symbol, now)
         snapshot = desk.look(symbol, account, now=now, heard=heard)
@@ -385,7 +396,7 @@ class Session:
 
     def _act(self, desk: Desk, regime: Regime, verdict: Verdict, *, now: datetime) -> None:
         self.book.act(verdict, now=now)
-        if isinstance(verdict, ApprovedOrder) and verdict.intent.post_only:
+        if isinstance(verdict, ApprovedOrder) and self.book.passive.follows(verdict.intent):
             self._resting[verdict.intent.intent_id] = desk, regime
         if isinstance(verdict, Referral):
             self.referrals.add(desk, regime, verdict)

@@ -284,6 +284,13 @@ def _allocation_problems(settings: Settings) -> Iterator[str]:
         return
     if not isinstance(settings.venue, PaperTradingSettings | KrakenVenueSettings):
         yield f"allocation.enabled: at {settings.venue.kind!r} nothing is held, only positions"
+    if isinstance(settings.venue, KrakenVenueSettings):
+        spot = sorted(set(settings.traded) - settings.venue.leverage.keys())
+        if spot:
+            yield (
+                f"allocation.enabled: desks trade {', '.join(spot)} on spot, where no stop is "
+                "reduce-only and could sell what is kept; give it venue.leverage, or keep nothing"
+            )
     problems = allocation_problems(
         asked,
         currency=account.currency,
@@ -308,6 +315,14 @@ def _venue_problems(settings: Settings) -> Iterator[str]:
     if settings.mode is Mode.PAPER and not is_testnet(venue):
         yield (
             f'venue.kind: {venue.kind!r} sends orders; mode "paper" has kind "paper", or a testnet'
+        )
+    latest = (
+        venue.receive_window if isinstance(venue, BinanceVenueSettings) else venue.order_deadline
+    )
+    if settings.engine.lost_after < latest:
+        yield (
+            f"engine.lost_after: {settings.engine.lost_after} is too short: what is given up then "
+            f"may arrive for {latest} (venue.order_deadline or venue.receive_window)"
         )
     unknown = set(venue.leverage) - {i.symbol for i in settings.instrument}
     if unknown:

@@ -15,7 +15,7 @@ from data.feeds.binance import rate_budget
 from data.instrument import Side, Symbol
 from execution.fill import Fill, Liquidity
 from execution.order import OrderStatus
-from execution.venue import OrderChanged, OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venue import NotTraded, OrderChanged, OrderRefused, OutcomeUnknown, VenueUnavailable
 from execution.venues.answers import KeyRefused
 from execution.venues.binance_answers import AccountRefused
 from execution.venues.binance_limits import BinanceLimits
@@ -610,7 +610,7 @@ async def test_grid_minimum_leverage_and_fees_come_from_the_venue():
     async with a_site(running=False) as site:
         grids = await site.exchange.instruments([BTC, ETH])
         fees = await site.exchange.fee_tiers([BTC])
-        with pytest.raises(KeyError):
+        with pytest.raises(NotTraded, match="DOGE/USDT: take it out"):
             await site.exchange.instruments([Symbol("DOGE/USDT")])
     assert (grids[BTC].tick, grids[BTC].lot) == (Decimal("0.10"), Decimal("0.0001"))
     assert (grids[ETH].min_notional, grids[ETH].max_leverage) == (5, 125)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
+from data.postgres.embedded import EmbeddedPostgres
 from data.postgres.pool import connect
 from execution.dead_man import Guard, GuardChanged
 from execution.difference import DifferenceKind, Reconciliation
@@ -23,6 +24,7 @@ from sextant.rehearsal.server import Control
 from sextant.settings import load_settings
 from tests.builders_daemon import what_is_left
 from tests.builders_dead_man import PATIENT, SPEED, elsewhere, strategies
+from tests.builders_postgres import server_folder  # noqa: F401 - a fixture
 from tests.builders_rehearsal import a_client
 from tests.builders_rehearsal_left import a_rehearsal, rehearsal_flaws
 from tests.builders_safety import ONLY_OUTLIVED, calls_noted, safety_functions
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.xdist_group("daemon")
 
 NEVER = 24 * 60
 SLACK = timedelta(minutes=2)  # what was on its way when the signal came
+DEADLINE = timedelta(minutes=10)  # config/rehearsal.toml
 BARE = "[venue]\nattach_stops = false\n"  # protection places stops: none comes along with a fill
 
 
@@ -137,6 +140,55 @@ async def test_frozen_past_the_deadline_its_entries_are_gone_and_its_stops_stand
     monkeypatch.setattr(wiring, "strategy", strategies(at_once_from))
     async with await connect(dsn) as pool:
         assert (await audit(load_settings(there.config), pool)).mismatches == ()
+
+
+@pytest.mark.parametrize(
+    ("at_once_from", "guard"),
+    [
+        pytest.param(0, Guard.EXPIRY, id="beside a position"),
+        pytest.param(NEVER, Guard.SWITCH, id="alone, by the switch"),
+    ],
+)
+@pytest.mark.req("S1-76")
+async def test_who_can_keep_no_record_for_so_long_has_no_entry_left(
+    tmp_path,
+    server_folder,  # noqa: F811
+    monkeypatch,
+    at_once_from,
+    guard,
+):
+    """The daemon lives, and its database is away past the deadline."""
+    server = EmbeddedPostgres(server_folder / "own")
+    monkeypatch.setenv("SEXTANT_DATABASE_URL", await server.start())
+    config = a_rehearsal(tmp_path, PATIENT + BARE, speed=SPEED)
+    has_position = at_once_from != NEVER
+    async with elsewhere(config, at_once_from=at_once_from) as there:
+        daemon = there.daemon()
+        try:
+            await came(lambda: there.resting and (there.stops or not has_position))
+            if guard is Guard.SWITCH:
+                await came(lambda: there.control.exchange.cancels_all_at is not None)
+            await server.stop()
+            away_at, stops, resting = there.clock.now(), there.stops, there.resting
+            await came(lambda: not there.resting)
+            assert there.stops.keys() == stops.keys()
+            for order in resting.values():
+                assert order.closed_at - away_at <= DEADLINE + SLACK
+            await server.start()
+            await came(lambda: there.resting)  # it trades again
+            daemon.send_signal(signal.SIGTERM)
+            await came(lambda: daemon.poll() is not None)
+        finally:
+            daemon.kill()
+            said = daemon.communicate()[0]
+        assert daemon.returncode == 0, said
+        assert there.stops.keys() >= stops.keys()
+        left = await what_is_left(there.config)
+        assert guard in {change.guard for change in left.of(GuardChanged)}
+        assert left.of(Reconciliation)[-1].reconciled
+        monkeypatch.setattr(wiring, "strategy", strategies(at_once_from))
+        assert await run_audit(load_settings(there.config), export=None, console=Console())
+    await server.stop()
 
 
 def _require_awake(left, guard, frozen_at, woken_at):

@@ -13,7 +13,7 @@ from data.clock import ManualClock, PacedClock, SystemClock
 from data.instrument import Side, Symbol
 from execution.fill import Fill, Liquidity
 from execution.order import OrderStatus
-from execution.venue import OrderChanged, OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venue import NotTraded, OrderChanged, OrderRefused, OutcomeUnknown, VenueUnavailable
 from execution.venues.answers import KeyRefused
 from execution.venues.hyperliquid_answers import SwitchRefused
 from execution.venues.hyperliquid_line import Keys
@@ -616,7 +616,7 @@ async def test_grid_minimum_leverage_and_fees_come_from_the_venue():
     async with a_site() as site:
         grids = await site.exchange.instruments([BTC, Symbol("KPEPE/USDC")])
         fees = await site.exchange.fee_tiers([BTC])
-        with pytest.raises(KeyError, match="DOGE"):
+        with pytest.raises(NotTraded, match="DOGE/USDC: take it out"):
             await site.exchange.instruments([Symbol("DOGE/USDC")])
     assert (grids[BTC].tick, grids[BTC].lot) == (Decimal("0.1"), Decimal("0.00001"))
     assert (grids[BTC].min_notional, grids[BTC].max_leverage) == (10, 5)

@@ -127,7 +127,9 @@ async def test_while_the_disk_is_full_stops_stand(server_folder):
             await pair.comes_to(holds_something)
             with filled(disk):
                 await pair.market_passes(3 * MINUTE)
+                dark = pair.exchange.records
             stopped = await stop()
+        assert list(stops_missing_there(replace(await pair.left(), venue=dark))) == []
         assert "No space left on device" in stopped.said, stopped.said
         again = await asyncio.to_thread(pair.daemon.run, bars=6)
         assert again.code == 0, again.said

@@ -82,7 +82,7 @@ async def test_money_that_comes_from_elsewhere_is_seen_at_once(tmp_path, monkeyp
     monkeypatch.setattr(wiring, "strategy", strategies(24 * 60))
     config = a_rehearsal(tmp_path, PATIENT, speed=SPEED)
     async with at_work(config) as (exchange, house):
-        await until(lambda: house.venue.venue.told_balances)
+        await until(lambda: house.venue.venue._stream_since)
         amount = Decimal(250)
         exchange.wallet._enter("deposit", "x", "USDT", amount, Decimal(0), exchange.now)
         exchange._tell_balances()

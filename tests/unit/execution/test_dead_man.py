@@ -113,8 +113,11 @@ def test_a_lost_renewal_does_not_kill():
 class SwitchedVenue:
     """A paper venue with a switch, which says what was asked of it, in order."""
 
-    def __init__(self, paper, clock, *, has_switch=True, soonest=timedelta(seconds=5)):
+    def __init__(
+        self, paper, clock, *, has_switch=True, soonest=timedelta(seconds=5), attaches_stops=False
+    ):
         self._paper, self._clock, self._soonest = paper, clock, soonest
+        self.attaches_stops = attaches_stops
         self.has_switch = has_switch
         self.entries_expire = None
         self.goes_off_at = None
@@ -125,8 +128,6 @@ class SwitchedVenue:
 
     def __getattr__(self, name):
         return getattr(self._paper, name)
-
-    attaches_stops = False
 
     def expires(self, within):
         return self._soonest is not None and within > self._soonest
@@ -268,6 +269,15 @@ async def test_it_is_taken_back_before_a_stop_is_there_to_be_hit():
     (_, changed) = await scene.facts(GuardChanged)
     assert (changed.guard, changed.dropped) == (Guard.EXPIRY, dropped)
     assert [fact.client_order_id for fact in await scene.facts(Cancelling)] == list(dropped)
+
+
+@pytest.mark.parametrize("attaches", [True, False], ids=["brings its stop", "brings none"])
+async def test_it_is_taken_back_before_an_entry_brings_its_stop_along(attaches):
+    scene = await Scene.set(attaches_stops=attaches)
+    await scene.send(resting())
+    await scene.send(an_entry("market", symbol=XRP, stop="0.4"))
+    sent = scene.venue.asked.index(submitted("market"))
+    assert (DISARMED in scene.venue.asked[:sent]) is attaches
 
 
 async def test_beside_a_stop_an_entry_carries_its_end():

@@ -448,6 +448,25 @@ def test_a_resume_measures_the_whole_account_anew():
     assert (lifted.trading, lifted.account_peak) == (ACTIVE, 1500)
 
 
+def test_a_resume_of_another_halt_leaves_its_peak():
+    halted = after(with_kept("1000", "3000"), Halt(by="Ada", why="upgrade", at=LATER))
+    lifted = after(Resume(by="Ada", why="done", at=LATER), state=halted)
+    assert (lifted.trading, lifted.account_peak) == (ACTIVE, 3000)
+
+
+def test_a_whole_account_may_be_worth_little():
+    state = after(with_kept("1000", "0.5"))
+    assert (state.account_peak, state.equity_known) == (Decimal("0.5"), True)
+    again = after(with_kept("1000", "0.4"), state=state)
+    assert (again.account_peak, again.equity_known) == (Decimal("0.5"), True)
+
+
+def test_what_is_withdrawn_lowers_no_top_that_is_not_known():
+    state = replace(after(marked("1000")), peak_equity=None, day_peak=None)
+    less = after(Withdrawn(amount=Notional(Decimal(100)), at=LATER), state=state)
+    assert (less.peak_equity, less.day_peak) == (None, None)
+
+
 def test_where_nothing_is_kept_the_whole_account_is_not_measured():
     assert after(marked("1000"), marked("950")).account_peak is None
 

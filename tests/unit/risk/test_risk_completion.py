@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from data.instrument import Notional
 from risk.approval import ApprovedOrder, Rejection
 from risk.case import DeskAccount
 from risk.completion import without
@@ -23,6 +24,7 @@ from tests.builders_risk import (
     judged,
     limits_with,
 )
+from tests.cases_risk_book import overlays
 
 WHOLE = an_entry("2", completes="the first")  # at 100 the position cap of a fifth allows 2
 
@@ -76,6 +78,45 @@ def test_where_nothing_is_left_nothing_is_approved(filled, rule):
     assert [objection.rule for objection in verdict.objections] == [rule]
 
 
+def test_what_is_too_little_says_how_much_it_is():
+    verdict = rest(filled="0.97", limits=limits_with(max_position="0.1"))
+    (said,) = verdict.objections
+    assert (said.observed, said.limit, said.unit) == ("0.03", "0.0001", "base")
+
+
+OVERLAID = {
+    "market": a_market(overlays=overlays(-0.01)),
+    "limits": limits_with(overlay_timeframes=["1h"], shadow=["overlay_trend"]),
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="approved"),
+        pytest.param({"filled": "2"}, id="too little is left"),
+        pytest.param({"refer_above": "0.01"}, id="a person would have to consent"),
+        pytest.param({"stop": "99.9"}, id="its stop would have to be another"),
+    ],
+)
+def test_what_is_only_tried_is_told_of_every_rest(changes):
+    refers = {key: value for key, value in changes.items() if key == "refer_above"}
+    limits = limits_with(overlay_timeframes=["1h"], shadow=["overlay_trend"], **refers)
+    intent = replace(WHOLE, stop=Decimal(changes.get("stop", WHOLE.stop)))
+    filled = changes.get("filled", "0.5")
+    verdict = rest(intent, filled=filled, **(OVERLAID | {"limits": limits}))
+    assert [objection.rule for objection in verdict.shadowed] == ["overlay_trend"]
+
+
+def test_a_fall_of_the_whole_account_is_seen_by_the_judgement_itself():
+    """Nobody has told the breaker yet: what is kept beside has fallen since."""
+    account = replace(an_account("1000"), kept=Notional(Decimal(500)))
+    state = replace(a_state(), account_peak=Notional(Decimal(3000)))
+    limits = limits_with(max_account_drawdown="0.4")
+    verdict = judged(an_entry("1"), account=account, state=state, limits=limits)
+    assert "trading_state" in [objection.rule for objection in verdict.objections]
+
+
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
@@ -117,6 +158,8 @@ def test_a_desk_of_its_own_is_asked_too_and_holds_no_part_of_it():
         limits=limits_with(max_position="0.1"),
     )
     assert rest(desk=desk).quantity == Decimal("0.5")
+    exposed = replace(desk, limits=limits_with(max_exposure="0.2"))  # the whole, and no more
+    assert rest(desk=exposed).quantity == Decimal("1.5")
 
 
 def test_the_account_without_a_part_of_a_position():

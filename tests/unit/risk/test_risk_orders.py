@@ -18,7 +18,7 @@ from risk.breaker import (
     next_state,
 )
 from risk.breaker_orders import BreakerOrders, breaker_intents
-from risk.intent import Direction, OrderIntent, Purpose, attempt_id, intent_id
+from risk.intent import Direction, OrderIntent, Purpose, attempt_id, completion_id, intent_id
 from risk.objection import Objection, plain
 from risk.referral import Consent, ReferralExpired, consent, still_open
 from tests.builders_risk import (
@@ -37,6 +37,7 @@ from tests.builders_risk import (
 )
 
 MINUTE = timedelta(minutes=1)
+FIRSTS_REST = "3085f203-5adb-51cc-9964-28095080f140"
 MONDAY = NOW - timedelta(days=2)
 
 
@@ -62,6 +63,30 @@ def test_the_id_of_a_decision_is_the_same_on_every_machine():
 def test_an_intent_is_decided_at_a_time_in_utc():
     with pytest.raises(ValueError, match="UTC"):
         an_entry(decided_at=datetime(2025, 3, 5))  # noqa: DTZ001 - a naive time is the point
+
+
+def test_what_completes_another_has_an_id_of_its_own():
+    assert completion_id("first") == completion_id("first")
+    assert completion_id("first") == FIRSTS_REST
+    assert completion_id("second") != FIRSTS_REST
+
+
+@pytest.mark.parametrize(
+    ("limit", "trigger", "can_be"),
+    [
+        pytest.param("99", None, True, id="a limit order"),
+        pytest.param(None, None, False, id="at market"),
+        pytest.param(None, "99", False, id="a stop order"),
+        pytest.param("99", "98", False, id="a limit order from its trigger on"),
+    ],
+)
+def test_only_a_limit_order_can_be_post_only(limit, trigger, can_be):
+    given = {"limit": price(limit), "trigger": price(trigger), "post_only": True}
+    if can_be:
+        assert an_entry(**given).post_only
+        return
+    with pytest.raises(ValueError, match=r"^an-intent: only a limit order can be post-only$"):
+        an_entry(**given)
 
 
 @pytest.mark.parametrize(

@@ -121,3 +121,9 @@ def test_another_state_has_limits_of_its_own():
     higher = replace(state, day=since(1020))
     assert watch.after(higher, notional(960), NOW).reason == breaker.DAILY_LOSS
     assert watch.after(state, notional(960), NOW) is state
+
+
+def test_what_is_kept_beside_is_seen():
+    state = a_state()
+    seen = MarkWatch(LIMITS).after(state, notional(1000), NOW, whole=notional(3000))
+    assert (state.account_peak, seen.account_peak) == (None, 3000)

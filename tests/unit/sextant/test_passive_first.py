@@ -5,9 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from data.instrument import Quantity
 from data.order_book import Level, OrderBook
-from execution.order import OrderStatus
-from execution.passive import AT_ONCE, PassiveSettings
+from data.regime import Regime
+from execution.order import Cancelling, OrderStatus
+from execution.passive import AT_ONCE, Ended, First, PassiveSettings
 from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
 from risk.approval import Rejection
 from risk.breaker import Halt
@@ -237,6 +239,35 @@ async def test_an_exit_whose_position_is_gone_asks_for_nothing_more(tmp_path):
     for _ in range(3):
         await floor.after(20)
     assert floor.held == 0
+    assert len(await floor.sent(Purpose.EXIT)) == 1
+
+
+async def test_what_was_approved_too_long_ago_asks_for_nothing_more(tmp_path):
+    """As where the venue could not be reached for long, and then says how the first has ended."""
+    floor = await a_floor(tmp_path)
+    await floor.wish("A", "1")
+    await floor.after(13 * 3600)
+    await floor.after(1)
+    assert await floor.facts(Cancelling)
+    assert await floor.facts(Rejection) == []
+    assert len(await floor.sent()) == 1
+
+
+async def test_an_exit_does_not_end_the_position_after(tmp_path):
+    floor = await a_floor(tmp_path, passive=PassiveSettings(exits=True))
+    await floor.wish("A", "1")
+    await floor.bar("100 100 99.5 100")
+    left = await floor.leave("X", "-1")
+    await floor.bar("100 100 97 97")  # its stop fills
+    for _ in range(2):
+        await floor.bar("97 97 97 97")
+    await floor.wish("B", "1", stop="95")
+    await floor.bar("97 97 96.5 97")
+    assert floor.held == 1
+    first = First(intent=left.intent, quantity=left.quantity)
+    ended = Ended(first=first, filled=Quantity(Decimal(0)), left=Quantity(Decimal(1)))
+    now = floor.clock.now()
+    assert not floor.session._take_rest(ended, floor.desk, Regime.UNKNOWN, now=now)
     assert len(await floor.sent(Purpose.EXIT)) == 1
 
 

@@ -5,10 +5,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from pydantic import ValidationError
 
 from risk.limits import RiskLimits
 from sextant.facts import BarSeen, codec
-from sextant.settings import BadSettings, load_settings
+from sextant.settings import BadSettings, Settings, load_settings
 from sextant.stage_record import Uptime
 from sextant.stage_settings import ExitTestSettings, Mode
 from sextant.stages import (
@@ -290,6 +291,12 @@ renew_every = "PT20S"
         pytest.param(
             "live", '[market.urls]\npublic = "http://x"', "market.urls", id="a server of its own"
         ),
+        pytest.param(
+            "live",
+            '[venue]\norder_deadline = "PT1M"',
+            "engine.lost_after: 0:00:10 is too short",
+            id="given up before it can no longer arrive",
+        ),
         pytest.param("live", 'mode = "micro"', "capital: missing", id="micro without capital"),
         pytest.param(
             "micro", "[live]\nmicro_capital = 99", "100 in all", id="more capital than micro has"
@@ -353,3 +360,12 @@ def test_a_symbol_that_never_came_was_due_too(tmp_path):
         uptime.see(seen(minute))
     assert uptime.share == 0.5
     assert uptime.span == MINUTE
+
+
+@pytest.mark.req("S0-36")
+def test_nothing_is_kept_where_a_stop_could_sell_it():
+    shown = load_settings(ROOT / "config" / "live.toml").model_dump(mode="json")
+    assert Settings.model_validate(shown).allocation.enabled
+    del shown["venue"]["leverage"]["XRP/USDT"]
+    with pytest.raises(ValidationError, match="desks trade XRP/USDT on spot"):
+        Settings.model_validate(shown)
