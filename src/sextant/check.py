@@ -12,7 +12,11 @@ from agents.interview import SEAT_VARIABLES
 from agents.prompts import BadPrompt, PromptLibrary
 from data.faults import Fault
 from data.postgres.binaries import found
-from sextant.market_settings import LiveMarketSettings, SyntheticMarketSettings
+from sextant.market_settings import (
+    LiveMarketSettings,
+    RehearsalMarketSettings,
+    SyntheticMarketSettings,
+)
 from sextant.markets import require_daemon_market
 from sextant.settings import PROJECT, PaperTradingSettings, Settings, secret
 from sextant.stage_settings import Mode
@@ -34,6 +38,7 @@ def inspect_environment(settings: Settings, config: Path) -> list[Finding]:
         Finding(severity="ok", text=f"{config}: every key is known and in range"),
         _market(settings, config),
         *_stage(settings, config),
+        *_keys(settings),
         *_seats(settings),
         _prompts(settings, config),
         *_pace(settings, config),
@@ -51,6 +56,9 @@ def _market(settings: Settings, config: Path) -> Finding:
         return Finding(severity="error", text=f"{config}: {fault}")
     if isinstance(source, SyntheticMarketSettings):
         text = f"market: made up, seed {source.seed}, {source.speed:g} times real time"
+    elif isinstance(source, RehearsalMarketSettings):
+        where = source.url or "an exchange of our own"
+        text = f"market: made up, at {where}, seed {source.seed}, {source.speed:g} times real time"
     else:
         text = f"market: {source.source}, live; its public data needs no key"
     return Finding(severity="ok", text=text)
@@ -63,6 +71,21 @@ def _stage(settings: Settings, config: Path) -> Iterator[Finding]:
             text=f"{config}: real money at {settings.venue.kind}; `sextant promote` says whether "
             "it is let in",
         )
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    """The venue's; an exchange that the daemon runs itself has made one up."""
+    market, venue = settings.market, settings.venue
+    if isinstance(market, RehearsalMarketSettings) and market.url is None:
+        return
+    for name in venue.secret_names:
+        if secret(name):
+            yield Finding(severity="ok", text=f"venue {venue.kind}: {name} is set")
+        else:
+            yield Finding(
+                severity="error",
+                text=f"venue {venue.kind}: {name} is not set; .env.example has all names",
+            )
 
 
 def _seats(settings: Settings) -> Iterator[Finding]:

@@ -76,6 +76,24 @@ def test_check_tells_a_key_that_is_set_without_showing_it():
     assert "sk-secret" not in said
 
 
+@pytest.mark.req("S1-9")
+@pytest.mark.parametrize(
+    ("config", "key", "code", "told"),
+    [
+        pytest.param("live", "", 1, "kraken: KRAKEN_API_KEY is not set", id="without its key"),
+        pytest.param("live", "a-secret", 0, "kraken: KRAKEN_API_KEY is set", id="with it"),
+        pytest.param("rehearsal", "", 0, "at an exchange of our own", id="its own exchange"),
+        pytest.param("rehearsal-apart", "", 1, "KRAKEN_API_KEY is not set", id="another process"),
+    ],
+)
+def test_check_looks_for_the_keys_of_the_venue(config, key, code, told):
+    keys = dict.fromkeys(("KRAKEN_API_KEY", "KRAKEN_API_SECRET"), key)
+    found, said = sextant("check", "--config", ROOT / "config" / f"{config}.toml", **keys)
+    assert found == code
+    assert told in said
+    assert "a-secret" not in said
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
