@@ -4,7 +4,7 @@ import gzip
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import islice
 
 import pytest
@@ -130,7 +130,9 @@ def trade_rows(rows):
 def on_grid(row, tick):
     """A row of a file, whose prices are told to the pair's tick."""
     at, *prices, volume = row
-    return bar_row(at, *(Decimal(price).quantize(Decimal(tick)) for price in prices), volume)
+    return bar_row(
+        at, *(Decimal(price).quantize(Decimal(tick), ROUND_HALF_EVEN) for price in prices), volume
+    )
 
 
 @pytest.mark.parametrize("seed", [7, 8])
