@@ -24,6 +24,10 @@ class Clock(Protocol):
         """Return once `delay` of this clock's time has passed; at once if it is not positive."""
         ...
 
+    async def sleep_until(self, at: datetime) -> None:
+        """Return once it is `at`, and not for what has passed while that was reckoned."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -33,6 +37,10 @@ class SystemClock:
 
     async def sleep(self, delay: timedelta) -> None:
         await asyncio.sleep(max(delay.total_seconds(), 0.0))  # noqa: TID251 - here, and nowhere else
+
+    async def sleep_until(self, at: datetime) -> None:
+        while (left := at - self.now()) > timedelta(0):  # it may be set back
+            await self.sleep(left)
 
 
 class PacedClock:
@@ -73,8 +81,10 @@ class PacedClock:
         return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._speed)
 
     async def sleep(self, delay: timedelta) -> None:
-        until = self.now() + delay
-        while (left := (until - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - may end early
+        await self.sleep_until(self.now() + delay)
+
+    async def sleep_until(self, at: datetime) -> None:
+        while (left := (at - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - may end early
             await asyncio.sleep(left / self._speed)  # noqa: TID251 - here, and nowhere else
 
 
@@ -107,8 +117,10 @@ class FollowedClock:
         return self._latest
 
     async def sleep(self, delay: timedelta) -> None:
-        until = self.now() + delay
-        while (left := (until - self.now()).total_seconds()) > 0:  # it may jump
+        await self.sleep_until(self.now() + delay)
+
+    async def sleep_until(self, at: datetime) -> None:
+        while (left := (at - self.now()).total_seconds()) > 0:  # it may jump
             nap = min(left / self._speed, _GLANCE) if self._speed else _GLANCE
             await asyncio.sleep(nap)  # noqa: TID251 - here, and nowhere else
 
@@ -146,6 +158,9 @@ class ManualClock:
         except asyncio.CancelledError:
             self._forget(entry)
             raise
+
+    async def sleep_until(self, at: datetime) -> None:
+        await self.sleep(at - self._now)
 
     def _forget(self, entry: tuple[datetime, int, asyncio.Future[None]]) -> None:
         """Let no given-up wait pile up until its time comes, which may be never."""

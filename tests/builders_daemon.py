@@ -209,21 +209,20 @@ class HeldClock(PacedClock):
 
 
 class InStep:
-    """A feed that holds the clock of `house` until the next bar, and lets go of it with the last.
-
-    A little later than the bar: who sleeps until then reckons from a moment after it has looked.
+    """A feed that holds the clock of `house`, which stands, until the next bar; after the last it
+    lets go of it.
     """
 
-    _AHEAD = timedelta(seconds=61)
+    _AHEAD = timedelta(minutes=1)
 
     def __init__(self, house: House, *first: MarketEvent) -> None:
-        self._house = house
+        assert isinstance(house.clock, HeldClock)
+        self._house, self._clock = house, house.clock
         self._first = first
+        self._clock.limit = self._clock.now() + self._AHEAD
 
     async def events(self) -> AsyncIterator[MarketEvent]:
-        clock = self._house.clock
-        assert isinstance(clock, HeldClock)
-        clock.limit = clock.now() + self._AHEAD
+        clock = self._clock
         try:
             for event in self._first:
                 yield event

@@ -21,3 +21,6 @@ class PushingClock:
 
     async def sleep(self, delay):
         self._moved.move_to(self.now() + delay)
+
+    async def sleep_until(self, at):
+        self._moved.move_to(at)

@@ -239,8 +239,10 @@ class LoopClock:
         return self._began + timedelta(microseconds=round(self._loop.time() * 1e6))
 
     async def sleep(self, delay: timedelta):
-        until = self.now() + delay
-        while (left := (until - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - may end early
+        await self.sleep_until(self.now() + delay)
+
+    async def sleep_until(self, at: datetime):
+        while (left := (at - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - may end early
             await asyncio.sleep(left)  # noqa: TID251 - here, as in data/clock.py
 
 

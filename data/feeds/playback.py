@@ -1,7 +1,7 @@
 """What every feed of prepared events shares: when an event is known, and telling it no sooner."""
 
 from collections.abc import AsyncGenerator, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from data.bar import Bar
 from data.clock import Clock
@@ -29,7 +29,5 @@ def known_at(event: MarketEvent) -> datetime:
 async def play(events: Iterator[MarketEvent], clock: Clock) -> AsyncGenerator[MarketEvent, None]:
     """Tell each of `events`, given in time order, once `clock` reaches it; a late one at once."""
     for event in events:
-        at = known_at(event)
-        while (left := at - clock.now()) > timedelta(0):  # a wait can end early
-            await clock.sleep(left)
+        await clock.sleep_until(known_at(event))
         yield event

@@ -115,9 +115,8 @@ class BookSnapshots:
     async def run(self) -> None:
         """Keep snapshots until cancelled."""
         while True:
-            await self._clock.sleep(self._due - self._clock.now())
-            if self._clock.now() >= self._due:
-                await self._snap()
+            await self._clock.sleep_until(self._due)
+            await self._snap()
 
     async def _snap(self) -> None:
         for symbol in self._symbols:

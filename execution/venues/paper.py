@@ -197,7 +197,7 @@ class PaperVenue:
                 self._has_sent.clear()
                 await self._has_sent.wait()
                 continue
-            await self._clock.sleep(due - self._clock.now())
+            await self._clock.sleep_until(due)
             await self._have_room()
             await self._keep(self._live.pass_time(self._clock.now()))
 

@@ -202,7 +202,7 @@ class Daemon:
             if event.closed_at <= house.newest.get(event.symbol, event.opened_at):
                 continue  # seen before the restart
             await self._keep(event)
-            await house.clock.sleep(event.closed_at - house.clock.now())  # the venue's is ahead
+            await house.clock.sleep_until(event.closed_at)  # the venue's is ahead
             await to_the_end(self._take(event, tasks))
             if self._max_bars is not None and session.scorecard.bars >= self._max_bars:
                 break

@@ -60,6 +60,31 @@ async def test_a_sleep_lasts_at_least_its_delay(clock_and_delay):
     assert clock.now() - began >= delay - SLACK
 
 
+async def test_a_sleep_until_a_moment_ends_there(clock_and_delay):
+    clock, delay = clock_and_delay
+    moment = clock.now() + delay
+    await finish(clock, clock.sleep_until(moment))
+    assert clock.now() >= moment
+    async with asyncio.timeout(5):
+        await clock.sleep_until(moment)  # it has passed
+
+
+class HeldBack(PacedClock):
+    """Shows no more than `limit`, and that already when it is looked at for the second time."""
+
+    limit = OPENING + timedelta(minutes=1)
+    looks = 0
+
+    def now(self):
+        self.looks += 1
+        return OPENING if self.looks == 1 else self.limit
+
+
+async def test_who_waits_for_a_moment_does_not_reckon_from_a_later_one():
+    async with asyncio.timeout(5):
+        await HeldBack(OPENING, speed=60_000).sleep_until(HeldBack.limit)
+
+
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=-1)], ids=["none", "negative"])
 async def test_no_delay_is_no_wait(clock_and_delay, delay):
     clock, _ = clock_and_delay

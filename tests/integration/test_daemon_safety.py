@@ -6,7 +6,7 @@ account safe. One that no run reaches has to be named here, with the reason.
 
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from execution.order import Submitting
 from execution.venues.paper import PaperVenue
 from risk import rules
 from risk.breaker import RiskState
-from sextant import markets
+from sextant import daemon, markets
 from sextant.cycle import Decision
 from sextant.daemon import Daemon
 from sextant.facts import GapSeen, ModelCosts
@@ -130,7 +130,7 @@ COUNCIL = """
     [passive]
     entries = true
     exits = true
-    cross_after = "PT90S"
+    cross_after = "PT210S"
 
     [paper_venue]
     participation = 0.0006
@@ -200,6 +200,7 @@ def configured(monkeypatch, postgres):
 @pytest.mark.req("S0-19", "S1-15", "S1-16")
 async def test_five_hundred_bars_call_every_safety_function(tmp_path, monkeypatch):
     monkeypatch.setattr(markets, "PacedClock", HeldClock)
+    monkeypatch.setattr(daemon, "_WATCH_EVERY", timedelta(milliseconds=10))  # 500 bars are seconds
     votes = sends(openai_reply(a_vote_text(symbol="XRP/BTC", direction="hold")))
     async with serving(votes) as (_, voting), serving(hangs_up) as (_, dead):
         config = a_house_with_models(tmp_path, voting, dead)

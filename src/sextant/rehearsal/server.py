@@ -241,7 +241,7 @@ class RehearsalServer:
 
     async def _run_market(self) -> None:
         while self._coming is not None:
-            await self._clock.sleep(self._coming[1].at - self._clock.now())
+            await self._clock.sleep_until(self._coming[1].at)
             self.catch_up()
             await asyncio.sleep(0)  # noqa: TID251 - no wait: late trades let others have their turn
 
