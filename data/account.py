@@ -33,6 +33,7 @@ class InFlight:
     quantity: Quantity  # signed, remaining
     notional: Notional  # in the account's currency, at the mark
     reduce_only: bool
+    for_bag: bool = False  # bought for good, with cash of the trading book
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

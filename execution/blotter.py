@@ -7,7 +7,7 @@ than those is told by its decision, which lies no later than the youngest one fo
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -20,7 +20,17 @@ from execution.charge import Charge
 from execution.fill import Fill
 from execution.holdings import SetAside
 from execution.ledger import Ledger
-from execution.order import Cancelling, Order, OrderStatus, Outcome, Submitted, Submitting
+from execution.liquidation import takes_down, venues_order
+from execution.order import (
+    Amended,
+    Amending,
+    Cancelling,
+    Order,
+    OrderStatus,
+    Outcome,
+    Submitted,
+    Submitting,
+)
 from execution.planned_stop import PlannedStop, after_fill, after_stop
 from execution.tracking import OrderEvent, TrackedOrder
 from execution.venue import OrderChanged, VenueEvent, stop_id
@@ -29,12 +39,16 @@ from risk.intent import Purpose
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillBooked:
-    """A fill is in the ledger; `closed` is the trade that it ended, if it ended one."""
+    """A fill is in the ledger; `closed` is the trade that it ended, if it ended one.
+
+    `order` is ours; of a liquidation it is what the venue's own amounts to.
+    """
 
     fill: Fill
     order: Order
     closed: ClosedTrade | None
     attributed: AttributedTrade | None = None  # that trade in parts, where they are known
+    is_liquidation: bool = False  # the venue has taken it from us by force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +57,7 @@ class OrderDone:
 
     order: TrackedOrder
     refused: bool  # by the venue
+    withheld: bool = False  # by ourselves: the venue has never seen it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +76,7 @@ class ChargeBooked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignEvent:
-    """The venue speaks of an order that is not ours; it changes nothing here."""
+    """The venue speaks of what is not ours; it changes nothing here."""
 
     event: VenueEvent
 
@@ -151,7 +166,8 @@ class Blotter:
         """Take in one fact, and say what came of it; a fact of another kind changes nothing.
 
         Raises:
-            UnknownOrder: an outcome or a cancellation without its `Submitting`, or that one twice.
+            UnknownOrder: an outcome, a cancellation or an amendment without its `Submitting`, or
+                that one twice.
             IllegalTransition: see `execution.tracking`.
             UnbookableFill: see `execution.ledger`.
         """
@@ -159,16 +175,19 @@ class Blotter:
             case Submitting():
                 self._register(fact)
                 return ()
-            case Submitted() | Cancelling():
+            case Submitted() | Cancelling() | Amending() | Amended():
                 order = self.find(fact.client_order_id)
                 if order is None:
                     raise UnknownOrder(f"no order for {fact}")
+                symbol = order.order.symbol
                 if isinstance(fact, Submitted):
-                    self._references.arrive(fact.client_order_id, self._mark(order.order.symbol))
+                    self._references.arrive(fact.client_order_id, self._mark(symbol))
+                elif isinstance(fact, Amending):  # what it asks for binds, as a new stop's would
+                    wished = replace(order.order, trigger=fact.trigger)
+                    self._plan(symbol, after_stop(self._plans.get(symbol), wished))
                 return self._advance(order, fact)
             case OrderChanged() | Fill():
-                order = self.find(_subject(fact))
-                return (ForeignEvent(event=fact),) if order is None else self._advance(order, fact)
+                return self._hear(fact)
             case Charge():
                 return (ChargeBooked(charge=fact),) if self._ledger.charge(fact) else ()
             case SetAside():
@@ -176,6 +195,31 @@ class Blotter:
                 return ()
             case _:
                 return ()
+
+    def is_liquidation(self, fill: Fill) -> bool:
+        """Whether the venue has forced it on a position of ours, and it is not booked."""
+        instrument = self._instruments.get(fill.symbol)
+        if not fill.forced or instrument is None or self._ledger.has(fill.fill_id):
+            return False
+        is_theirs = self.find(fill.client_order_id) is None
+        return is_theirs and takes_down(fill, self._ledger.held(fill.symbol), instrument)
+
+    def _hear(self, event: VenueEvent) -> tuple[Settled, ...]:
+        order = self.find(_subject(event))
+        if order is not None:
+            return self._advance(order, event)
+        if isinstance(event, Fill) and self.is_liquidation(event):
+            return (self._liquidate(event),)
+        return (ForeignEvent(event=event),)
+
+    def _liquidate(self, fill: Fill) -> FillBooked:
+        """Book what the venue has forced; it was decided on, and arrived, at the mark of then."""
+        self._revision += 1
+        order = venues_order(fill)
+        self._references.decide(order, self._mark(fill.symbol))
+        booked = self._book(fill, order)
+        self._references.forget(order.client_order_id)
+        return replace(booked, is_liquidation=True)
 
     def _register(self, fact: Submitting) -> None:
         client_order_id = fact.order.client_order_id
@@ -197,7 +241,7 @@ class Blotter:
             if isinstance(event, Fill):
                 settled.append(self._book(event, after.order))
             if after.is_done and not before.is_done:
-                settled.append(OrderDone(order=after, refused=_is_refusal(event)))
+                settled.append(_done(after, event))
         if before.status is OrderStatus.REJECTED and _is_alive(event):
             settled.append(OrderRisen(order=after))
         return tuple(settled)
@@ -271,6 +315,7 @@ class Blotter:
             quantity=Quantity(order.remaining * order.order.side.sign),
             notional=Notional(notional),
             reduce_only=order.order.reduce_only,
+            for_bag=order.order.purpose is Purpose.HODL,
         )
 
 
@@ -278,15 +323,15 @@ def _subject(event: VenueEvent) -> str:
     return event.client_order_id if isinstance(event, Fill) else event.order.client_order_id
 
 
-def _is_refusal(event: OrderEvent) -> bool:
-    """Whether the venue says in `event` that it will not have the order."""
-    match event:
-        case Submitted(outcome=outcome):
-            return outcome is Outcome.REFUSED
-        case OrderChanged(order=said):
-            return said.status is OrderStatus.REJECTED
-        case _:
-            return False
+def _done(order: TrackedOrder, event: OrderEvent) -> OrderDone:
+    """`order` is over by `event`, which says who would not have it, if anybody would not."""
+    outcome = event.outcome if isinstance(event, Submitted) else None
+    is_rejected = isinstance(event, OrderChanged) and event.order.status is OrderStatus.REJECTED
+    return OrderDone(
+        order=order,
+        refused=is_rejected or outcome is Outcome.REFUSED,
+        withheld=outcome is Outcome.WITHHELD,
+    )
 
 
 def _is_alive(event: OrderEvent) -> bool:

@@ -16,10 +16,11 @@ A venue may hold back for the stop what an exit would sell, and refuse the exit.
 stop is given up, but only together with the next exit, which replaces it. If that is refused too,
 the position is naked, and `execution.protection` puts a stop back, or closes it at its deadline.
 
-A stop moves by one order that `replaces` another: the new one is there before the old one goes. If
-it never gets there, the old one stands, and what was planned binds all the same: once the mark is
-beyond it, the position is closed. Nothing of this has to be remembered over a restart: the plan,
-the stop that stands and when it was asked for follow from the orders on record.
+A stop moves in place, where the venue amends orders, or by one order that `replaces` another: the
+new one is there before the old one goes. One that the venue has declined to amend is replaced the
+next time. If the stop never moves, the old one stands, and what was planned binds all the same:
+once the mark is beyond it, the position is closed. Nothing of this has to be remembered over a
+restart: the plan, the stop that stands and when it was asked for follow from the orders on record.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -51,6 +52,7 @@ class PositionCare:
 
     Args:
         targets_in: The symbols of which the venue holds a stop and a target side by side.
+        amends: Whether the venue changes a stop in place.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class PositionCare:
         settings: ProtectionSettings,
         *,
         targets_in: Collection[Symbol] = (),
+        amends: bool = False,
     ) -> None:
         self._instruments = instruments
         self._settings = settings
+        self._amends = amends
         self._side_by_side = frozenset(targets_in)
         self._targets_in = self._side_by_side if settings.take_profit else frozenset[Symbol]()
         self._is_off = not (settings.tightens or settings.take_profit or settings.max_age)
@@ -178,6 +182,7 @@ class PositionCare:
         stop = stop_due(bound, position, instrument, self._settings, atr=plan.atr)
         if stop == trigger or not self._may_move(standing, now):
             return ()
+        in_place = self._amends and standing.can_change
         return (
             reduction(
                 position,
@@ -187,7 +192,8 @@ class PositionCare:
                 purpose=Purpose.PROTECTION,
                 now=now,
                 trigger=stop,
-                replaces=standing.client_order_id,
+                replaces=None if in_place else standing.client_order_id,
+                amends=standing.client_order_id if in_place else None,
             ),
         )
 
@@ -311,8 +317,9 @@ class PositionCare:
 
     def _may_move(self, standing: TrackedOrder, now: datetime) -> bool:
         """Whether `move_every` has passed since the stop was asked for, and since the last move."""
-        asked = self._moved.get(standing.order.symbol, standing.decided_at)
-        return now - max(asked, standing.decided_at) >= self._settings.move_every
+        since = standing.amended_at or standing.decided_at
+        asked = self._moved.get(standing.order.symbol, since)
+        return now - max(asked, since) >= self._settings.move_every
 
 
 def _at_target(
@@ -344,4 +351,5 @@ def _enters(order: TrackedOrder) -> bool:
 
 
 def _rests(order: TrackedOrder) -> bool:
-    return order.status.works and not order.cancelling and not order.filled
+    is_still = not order.cancelling and order.amending is None
+    return order.status.works and is_still and not order.filled

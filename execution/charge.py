@@ -14,6 +14,7 @@ class ChargeKind(StrEnum):
     OPENING = "opening"  # that something was lent, once
     ROLLOVER = "rollover"  # that it is still owed, every so often
     FUNDING = "funding"  # between holders of perpetuals, either way
+    LIQUIDATION = "liquidation"  # that the venue had to end a position by force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

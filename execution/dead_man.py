@@ -31,10 +31,10 @@ from execution.order import Order
 from execution.tracking import TrackedOrder
 from execution.venue import (
     OrderChanged,
-    OrderRefused,
     SwitchRefused,
     VenueOrder,
     VenueUnavailable,
+    Withheld,
 )
 from risk.approval import ApprovedOrder
 
@@ -139,7 +139,8 @@ class GuardedVenue(Protocol):
     """What a venue needs beside `execution.venue.Venue` for its entries to be guarded."""
 
     entries_expire: timedelta | None
-    """So long after it is placed, an entry that rests ends at the venue; None: it need not."""
+    """So long after it is placed, an entry that rests has to end at the venue, or is not sent
+    there; None: it may stay, or end when the operator wishes."""
 
     @property
     def attaches_stops(self) -> bool: ...
@@ -151,7 +152,8 @@ class GuardedVenue(Protocol):
     async def open_orders(self) -> Sequence[VenueOrder]: ...
 
     async def arm(self, within: timedelta) -> None:
-        """Have every order of the account cancelled then, unless armed again or disarmed.
+        """Have every order of the account cancelled `within` this, unless armed again or disarmed:
+        stops, and what others have placed, too.
 
         Raises:
             SwitchRefused: it has no switch for us.
@@ -160,7 +162,7 @@ class GuardedVenue(Protocol):
         ...
 
     async def disarm(self) -> None:
-        """Take that back; raises as `arm` does."""
+        """Take that back, whether or not it was armed; raises as `arm` does."""
         ...
 
 
@@ -216,7 +218,7 @@ class DeadMan:
         again, and the stop stands until the switch goes off.
 
         Raises:
-            OrderRefused: an entry would rest, and nothing would take it back.
+            Withheld: an entry would rest, and nothing would take it back.
             VenueUnavailable: an entry would rest, or bring a stop along that the switch would hit,
                 and the venue could not be asked or told.
         """
@@ -232,7 +234,7 @@ class DeadMan:
             await self._look()
         await self._keep()
         if self.guard is Guard.NONE:
-            raise OrderRefused(
+            raise Withheld(
                 f"{order.client_order_id}: nothing would take this entry back if we died: the "
                 f"dead man's switch would hit other orders, and the venue ends none in time"
             )

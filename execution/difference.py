@@ -9,6 +9,7 @@ class DifferenceKind(StrEnum):
     """What differs; the last three forbid new exposure, the others are settled or not ours."""
 
     MISSED_FILL = "missed_fill"  # the venue had it, we did not: booked
+    LIQUIDATION = "liquidation"  # the venue took a position of ours by force: booked, desk halted
     MISSED_CHANGE = "missed_change"  # the venue knew better where an order stood: taken over
     NEVER_ARRIVED = "never_arrived"  # on our record, never at the venue: rejected, not sent again
     VANISHED = "vanished"  # it worked here, and the venue knows it no more: cancelled
@@ -17,7 +18,7 @@ class DifferenceKind(StrEnum):
     FOREIGN_FILL = "foreign_fill"  # not ours: not booked
     FOREIGN_CHARGE = "foreign_charge"  # for what is not traded here: not booked
     FOREIGN_ASSET = "foreign_asset"  # an asset that is not traded here: left alone
-    UNRESOLVED = "unresolved"  # an order without an answer, or fills that have yet to come
+    UNRESOLVED = "unresolved"  # no answer to an order, or none yet that knows it; or fills to come
     BALANCE = "balance"  # an asset of which the venue holds more or less than the ledger
     ASLEEP = "asleep"  # we stood still for too long, and have yet to ask what came of it
 
@@ -45,7 +46,7 @@ class Reconciliation:
     """Our books held against the venue's; a fact in the journal.
 
     `fills_seen` is how many of the venue's fills, from its first, have been looked at: the next
-    reconciliation begins after them.
+    reconciliation begins after them, and where the books agree, so does the next process.
     """
 
     at: datetime

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Annotated, Final, Protocol
@@ -12,6 +13,7 @@ from data.account import AccountState
 from data.clock import Clock
 from data.faults import Refused, Transient
 from data.instrument import Instrument, Symbol
+from execution.answering import NEVER_SEEN, answered, intent_of, learned
 from execution.blotter import Blotter, OrderRisen, Settled
 from execution.charge import Charge
 from execution.difference import Reconciliation
@@ -19,7 +21,15 @@ from execution.fill import Fill
 from execution.holdings import SetAside
 from execution.journal import OrderJournal
 from execution.ledger import Ledger
-from execution.order import Cancelling, OrderStatus, Outcome, Submitted, Submitting
+from execution.order import (
+    Amended,
+    Amending,
+    Cancelling,
+    OrderStatus,
+    Outcome,
+    Submitted,
+    Submitting,
+)
 from execution.pauses import Pauses
 from execution.planned_stop import PlannedStop
 from execution.tracking import OrderEvent, TrackedOrder
@@ -29,7 +39,9 @@ from execution.venue import (
     OutcomeUnknown,
     Venue,
     VenueEvent,
+    VenueOrder,
     VenueUnavailable,
+    Withheld,
 )
 from risk.approval import ApprovedOrder
 
@@ -45,7 +57,8 @@ class IntakeClosed(Refused):
 
 
 class StaleIntent(Refused):
-    """The intent is older than orders already forgotten, so it may be one of them."""
+    """The intent is older than orders already forgotten, so it may be one of them; or what it would
+    amend cannot be amended any more."""
 
 
 class EngineSettings(BaseModel):
@@ -62,6 +75,15 @@ class EngineSettings(BaseModel):
     """Orders that may wait to be sent; one more is not taken."""
     remembered: Annotated[int, Field(gt=0)] = 4096
     """Orders kept after they are done, for what the venue says late."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillsCollected:
+    """What the venue had filled and never told, each in the venue's order."""
+
+    booked: list[str] = field(default_factory=list)  # ids: of orders of ours
+    liquidated: list[Fill] = field(default_factory=list)  # forced on us; booked too
+    foreign: list[str] = field(default_factory=list)  # ids: left alone
 
 
 class Guardian(Protocol):
@@ -145,21 +167,39 @@ class Engine:
         self._is_closed = False
         self._wake = asyncio.Event()
 
-    async def recover(self, facts: AsyncIterable[object]) -> None:
+    async def recover(
+        self,
+        facts: AsyncIterable[object],
+        *,
+        tell: Callable[[Settled], None] = lambda settled: None,
+    ) -> None:
         """Rebuild orders and ledger from the journal; facts of other kinds are passed over.
 
-        An order whose outcome is not on record will be asked about, never sent again; one that was
-        being cancelled will be cancelled again.
+        The listener has heard what came of them; whose books begin anew is to `tell` himself.
+
+        An order whose outcome is not on record will be asked about, never sent again, and so will
+        one that was being amended; one that was being cancelled will be cancelled again. How long
+        an order has been without an answer counts from when that went on record. Fills are asked
+        for anew since the books last agreed: while they did not, one that the venue told late may
+        have been passed over, as it goes before others that were counted.
         """
+        since: dict[str, datetime] = {}
         async for fact in facts:
-            self.blotter.apply(fact)
+            for settled in self.blotter.apply(fact):
+                tell(settled)
             self._date(fact)
-            if isinstance(fact, Reconciliation) and fact.was_asked:
+            if isinstance(fact, Amending):
+                since.pop(fact.client_order_id, None)
+            elif isinstance(fact, Submitted | Amended) and fact.outcome is Outcome.UNKNOWN:
+                since[fact.client_order_id] = fact.at
+            elif isinstance(fact, Reconciliation) and fact.reconciled:
                 self.fills_seen = fact.fills_seen
         now = self.clock.now()
         for order in self.blotter.orders:
-            if _is_unanswered(order) and order.parent is None:
-                self._unknown[order.client_order_id] = (order.order.symbol, now)
+            is_lost = _is_unanswered(order) and order.parent is None
+            if is_lost or order.amending is not None:
+                asked_for = since.get(order.client_order_id, now)
+                self._unknown[order.client_order_id] = (order.order.symbol, asked_for)
             if order.cancelling:
                 self._cancels[order.client_order_id] = order.order.symbol
         self._wake.set()
@@ -171,15 +211,17 @@ class Engine:
             self.ledger.relist(instrument)
 
     def accept(self, approved: ApprovedOrder) -> None:
-        """Put an order on record and queue it; one that is known already changes nothing.
+        """Put an order, or an amendment, on record and queue it; what is known already changes
+        nothing.
 
         Raises:
             QueueFull: try again once `work` has run.
             IntakeClosed: the engine is stopping.
-            StaleIntent: it was decided before an order that is forgotten by now.
+            StaleIntent: it was decided before an order that is forgotten by now, or amends what
+                has ended or is about to change.
         """
         intent = approved.intent
-        if self.blotter.find(intent.intent_id) is not None:
+        if intent.intent_id in self._submissions or self.blotter.find(intent.intent_id) is not None:
             return
         if self.blotter.may_have_had(intent.decided_at):
             raise StaleIntent(f"{intent.intent_id}: decided at {intent.decided_at}")
@@ -187,9 +229,18 @@ class Engine:
             raise IntakeClosed(f"{intent.intent_id}: the engine is stopping")
         if len(self._submissions) >= self._settings.queue:
             raise QueueFull(f"{intent.intent_id}: {len(self._submissions)} orders wait")
-        self.record(Submitting.of(approved, at=self.clock.now()))
+        self.record(self._begun(approved))
         self._submissions[intent.intent_id] = approved
         self._wake.set()
+
+    def _begun(self, approved: ApprovedOrder) -> Submitting | Amending:
+        intent, now = approved.intent, self.clock.now()
+        if intent.amends is None:
+            return Submitting.of(approved, at=now)
+        amended = self.blotter.find(intent.amends)
+        if amended is None or not amended.can_change:
+            raise StaleIntent(f"{intent.intent_id}: {intent.amends} cannot be amended")
+        return Amending.of(approved, at=now)
 
     def cancel(self, client_order_id: str) -> None:
         """Have an order cancelled; one that has ended or is not ours changes nothing.
@@ -235,6 +286,13 @@ class Engine:
         await self._journal.flush()
         await self._send_cancels(tuple(self._cancels))
 
+    async def send_reducing(self) -> None:
+        """Send what waits and only reduces a position; hold `wire` while this runs."""
+        if waiting := [each for each in self._submissions.values() if each.intent.reduces]:
+            await self._journal.flush()
+            for approved in waiting:
+                await self._send(approved)
+
     async def _send_cancels(self, cancels: Iterable[str]) -> None:
         for client_order_id in cancels:
             if client_order_id not in self._submissions:
@@ -252,13 +310,18 @@ class Engine:
             return
         elif self._is_too_old(approved):
             self._withdraw(intent.intent_id, "too old to be sent")
+        elif self._amends_what_ends(approved):
+            self._withdraw(intent.intent_id, "what it would amend has ended, or is about to")
         else:
             await to_the_end(self._submit(approved))
 
-    async def ask_unanswered(self) -> None:
-        """Ask the venue about every order without an answer; hold `wire` while this runs."""
+    async def ask_unanswered(self, *, at_once: bool = False) -> None:
+        """Ask the venue about every order without an answer; hold `wire` while this runs.
+
+        `at_once` asks too where the venue could not tell a moment ago, and would be left in peace.
+        """
         for client_order_id, (symbol, since) in tuple(self._unknown.items()):
-            if not self._pauses.holds(symbol, self.clock.now()):
+            if at_once or not self._pauses.holds(symbol, self.clock.now()):
                 await self._ask(client_order_id, symbol, since)
 
     def settle(self) -> None:
@@ -278,9 +341,9 @@ class Engine:
             self.listener(settled)
         self.guardian.heard(fact)
 
-    def take_outcome(self, fact: Submitted) -> None:
+    def take_outcome(self, fact: Submitted | Amended) -> None:
         """Take in, from a record, what came of an order that waits here to be sent."""
-        self._submissions.pop(fact.client_order_id, None)
+        self._submissions.pop(intent_of(fact), None)
         self.record(fact)
 
     def conclude(self, reconciliation: Reconciliation) -> None:
@@ -289,25 +352,24 @@ class Engine:
         self.reconciled = reconciliation.reconciled
         self.listener(reconciliation)
 
-    async def collect_fills(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Book what the venue has filled and never told; hold `wire` while this runs.
-
-        Returns:
-            The ids of the fills that are booked now, and of those that are not ours.
-        """
+    async def collect_fills(self) -> FillsCollected:
+        """Book what the venue has filled and never told; hold `wire` while this runs."""
         fills = await self.venue.fills(after=self.fills_seen)
         self.settle()
-        booked, foreign = [], []
+        found = FillsCollected()
         for fill in fills:
             if self.ledger.has(fill.fill_id):
                 continue
-            if self.blotter.find(fill.client_order_id) is None:
-                foreign.append(fill.fill_id)
+            if self.blotter.find(fill.client_order_id) is not None:
+                found.booked.append(fill.fill_id)
+            elif self.blotter.is_liquidation(fill):
+                found.liquidated.append(fill)
+            else:
+                found.foreign.append(fill.fill_id)
                 continue
             self.record(fill)
-            booked.append(fill.fill_id)
         self.fills_seen += len(fills)
-        return tuple(booked), tuple(foreign)
+        return found
 
     async def collect_charges(self) -> tuple[str, ...]:
         """Book what the venue has charged us for; hold `wire` while this runs.
@@ -366,6 +428,10 @@ class Engine:
     def unanswered(self) -> frozenset[str]:
         """Orders that were sent, or perhaps sent, and of which the venue has not yet told."""
         return frozenset(self._unknown)
+
+    def may_yet_show(self, order: TrackedOrder) -> bool:
+        """Whether the venue's answers may lag behind an order that it does not know when asked."""
+        return self.clock.now() - order.told_at < self._settings.lost_after
 
     @property
     def orders(self) -> tuple[TrackedOrder, ...]:
@@ -439,18 +505,26 @@ class Engine:
             return
         del self._submissions[intent.intent_id]
         pauses.succeeded(intent.symbol)
-        self._answer(intent.intent_id, outcome, detail)
+        self._answer(approved, outcome, detail)
         if outcome is Outcome.UNKNOWN:
-            now = self.clock.now()
-            self._unknown[intent.intent_id] = (intent.symbol, now)
-            await self._ask(intent.intent_id, intent.symbol, now)
+            now, subject = self.clock.now(), intent.amends or intent.intent_id
+            self._unknown[subject] = (intent.symbol, now)
+            await self._ask(subject, intent.symbol, now)
 
     async def _outcome(self, approved: ApprovedOrder) -> tuple[Outcome, str]:
         try:
-            await self.guardian.before(approved)
-            await self.venue.submit(approved)
+            if approved.intent.amends is not None:
+                wish = Amending.of(approved, at=approved.approved_at)
+                await self.venue.amend(
+                    wish.client_order_id, trigger=wish.trigger, quantity=wish.quantity
+                )
+            else:
+                await self.guardian.before(approved)
+                await self.venue.submit(approved)
         except VenueUnavailable as error:
             return Outcome.UNAVAILABLE, str(error)
+        except Withheld as error:
+            return Outcome.WITHHELD, str(error)
         except OrderRefused as error:
             return Outcome.REFUSED, str(error)
         except OutcomeUnknown as error:
@@ -458,7 +532,8 @@ class Engine:
         return Outcome.ACCEPTED, ""
 
     async def _ask(self, client_order_id: str, symbol: Symbol, since: datetime) -> None:
-        """Learn from the venue what became of an order, unless an event tells it first."""
+        """Learn from the venue what became of an order, or of the wish to amend it, unless an event
+        tells of the order first."""
         found, could_tell = None, True
         try:
             found = await self.venue.order(client_order_id)
@@ -468,16 +543,37 @@ class Engine:
             could_tell = False
         self.settle()
         order, now = self.blotter.find(client_order_id), self.clock.now()
-        if order is not None and found is not None:
-            at = order.changed_at or order.recorded_at
-            self.record(OrderChanged(order=found, at=at, reason="asked"))
-        elif order is not None and _is_unanswered(order):
-            if not could_tell or now - since < self._settings.lost_after:
-                self._pauses.failed(symbol, now)
-                return
-            self._answer(client_order_id, Outcome.UNAVAILABLE, "the venue never saw it")
+        is_lost = could_tell and now - since >= self._settings.lost_after
+        if order is not None and not self._learn(order, found, is_lost=is_lost, now=now):
+            self._pauses.failed(symbol, now)
+            return
         self._pauses.succeeded(symbol)
         del self._unknown[client_order_id]
+
+    def _learn(
+        self, order: TrackedOrder, found: VenueOrder | None, *, is_lost: bool, now: datetime
+    ) -> bool:
+        """Take in how the venue holds an order, or that it does not; whether that is certain."""
+        if order.amending is not None:
+            answer = learned(order.amending, found, is_lost=is_lost, at=now)
+            if answer is None:
+                return False
+            self.record(answer)
+            order = self.blotter.find(order.client_order_id) or order
+        if found is not None:
+            self.record(OrderChanged(order=found, at=order.told_at, reason="asked"))
+        elif _is_unanswered(order):
+            if order.status is OrderStatus.SUBMITTING:
+                self._give(order, Outcome.UNKNOWN, "no answer when its process ended", now)
+            if not is_lost:
+                return False
+            self._give(order, Outcome.UNAVAILABLE, NEVER_SEEN, now)
+        return True
+
+    def _give(self, order: TrackedOrder, outcome: Outcome, why: str, at: datetime) -> None:
+        """Put on record what we make of an order that nobody has answered for."""
+        name = order.client_order_id
+        self.record(Submitted(client_order_id=name, outcome=outcome, detail=why, at=at))
 
     async def _send_cancel(self, client_order_id: str) -> None:
         symbol = self._cancels[client_order_id]
@@ -491,19 +587,18 @@ class Engine:
         self._pauses.succeeded(symbol)
         del self._cancels[client_order_id]
 
-    def _answer(self, client_order_id: str, outcome: Outcome, detail: str) -> None:
-        self.record(
-            Submitted(
-                client_order_id=client_order_id,
-                outcome=outcome,
-                detail=detail,
-                at=self.clock.now(),
-            )
-        )
+    def _answer(self, approved: ApprovedOrder, outcome: Outcome, detail: str) -> None:
+        self.record(answered(approved, outcome, detail, at=self.clock.now()))
 
-    def _withdraw(self, client_order_id: str, why: str) -> None:
-        del self._submissions[client_order_id]
-        self._answer(client_order_id, Outcome.UNAVAILABLE, why)
+    def _withdraw(self, intent_id: str, why: str) -> None:
+        self._answer(self._submissions.pop(intent_id), Outcome.WITHHELD, why)
+
+    def _amends_what_ends(self, approved: ApprovedOrder) -> bool:
+        amends = approved.intent.amends
+        if amends is None:
+            return False
+        order = self.blotter.find(amends)
+        return order is None or order.status.is_final or order.cancelling
 
     def _is_too_old(self, approved: ApprovedOrder) -> bool:
         """Whether the market may have left the price that an entry was approved at."""

@@ -17,7 +17,11 @@ class Liquidity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """One execution of one of our orders; `fill_id` is the venue's, unique there."""
+    """One execution of one of our orders, or by the venue itself; `fill_id` is unique there.
+
+    Where the venue takes a position down by force, `forced` is its own word for that: a liquidation
+    that no order of ours has asked for.
+    """
 
     fill_id: str
     client_order_id: str
@@ -29,3 +33,4 @@ class Fill:
     fee_asset: str
     liquidity: Liquidity
     filled_at: datetime
+    forced: str = ""

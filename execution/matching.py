@@ -317,7 +317,7 @@ class Matching:
             quantity = min(quantity, step.volume)
         if not quantity:
             return
-        fill = self._trade(view, quantity, price, at, liquidity)
+        fill = self._trade(view, quantity, price, at, liquidity, forced=working.forced)
         if (lacking := self._shortfall(step.instrument, fill)) is not None:
             status = OrderStatus.CANCELLED if view.filled else OrderStatus.REJECTED
             self._end(step.facts, working, status, at, lacking)
@@ -341,6 +341,8 @@ class Matching:
         price: Price,
         at: datetime,
         liquidity: Liquidity,
+        *,
+        forced: str = "",
     ) -> Fill:
         """The next fill, if it comes to be."""
         return Fill(
@@ -354,6 +356,7 @@ class Matching:
             fee_asset=order.symbol.quote,
             liquidity=liquidity,
             filled_at=at,
+            forced=forced,
         )
 
     def _fee(self, quantity: Quantity, price: Price, at: datetime, liquidity: Liquidity) -> Decimal:

@@ -134,11 +134,45 @@ class Submitting:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amending:
+    """A stop is about to be changed in place: durable before the wire, as an order is."""
+
+    amendment_id: str  # the intent's that asks for it
+    client_order_id: str  # the stop's, which keeps it
+    trigger: Price
+    quantity: Quantity  # above zero, of the whole stop
+    decided_at: datetime
+    reductions: tuple[Objection, ...]
+    at: datetime
+
+    @classmethod
+    def of(cls, approved: ApprovedOrder, *, at: datetime) -> Self:
+        """What an intent that `amends` asks for.
+
+        Raises:
+            ValueError: it is none.
+        """
+        intent = approved.intent
+        if intent.amends is None or intent.trigger is None:
+            raise ValueError(f"{intent.intent_id} amends nothing")
+        return cls(
+            amendment_id=intent.intent_id,
+            client_order_id=intent.amends,
+            trigger=intent.trigger,
+            quantity=Quantity(abs(approved.quantity)),
+            decided_at=intent.decided_at,
+            reductions=approved.reductions,
+            at=at,
+        )
+
+
 class Outcome(StrEnum):
-    """What came of submitting an order."""
+    """What came of submitting or amending an order."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"  # by the venue
+    WITHHELD = "withheld"  # by ourselves: the venue has never seen it
     UNKNOWN = "unknown"  # sent, but no answer came
     UNAVAILABLE = "unavailable"  # it never got there, and will not be sent again
 
@@ -158,4 +192,15 @@ class Cancelling:
     """An order is about to be cancelled."""
 
     client_order_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amended:
+    """What came of an `Amending`; `detail` is the venue's own words. UNKNOWN is not the last."""
+
+    amendment_id: str
+    client_order_id: str
+    outcome: Outcome
+    detail: str
     at: datetime

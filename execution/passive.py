@@ -8,14 +8,16 @@ at most come of one intent, never at the same time:
 
 The rest is asked for where it is certain that the first gets nothing more: the venue has refused
 it, has let it expire, or has cancelled it because we asked for that. Where the venue never answered
-for the first, or somebody else has cancelled it, nothing more is asked for. Nor is it after a
-restart, which no approval outlives: what still rests then is cancelled in its time. The rest is
-judged as every order is, an entry as the whole that it is (`risk.completion`): what the market or
-the account has become since then counts. Source: PARAMETERS.md, "Execution": passive first, cross
-after 10 s.
+for the first, or somebody else has cancelled it, nothing more is asked for. Nor is it where we
+ourselves have not sent an entry: nothing would have taken it back had we died, or it could not be
+sent in time. Nor is it after a restart, which no approval outlives: what still rests then is
+cancelled in its time. The rest is judged as every order is, an entry as the whole that it is
+(`risk.completion`): what the market or the account has become since then counts. Source:
+PARAMETERS.md, "Execution": passive first, cross after 10 s.
 
 Only entries and the exits that a strategy wishes go out so. A stop, a flatten, and what care or a
-breaker closes are at market from the start.
+breaker closes are at market from the start. Where the daemon stops in order, nobody is there to see
+to what rests: an entry is withdrawn, and an exit takes at once what it has not got.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,7 +45,8 @@ class PassiveSettings(BaseModel):
     exits: bool = False
     """Whether exits do that a strategy wishes."""
     cross_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=10)
-    """How long the first order may rest, from its approval on; PARAMETERS.md has 10 s."""
+    """How long the first order may rest, from its approval on; PARAMETERS.md has 10 s. The end that
+    the venue may set to an entry that rests comes later."""
 
 
 AT_ONCE = PassiveSettings()
@@ -136,6 +139,7 @@ class PassiveOrders:
             return
         is_certain = settled.refused or tracked.status is OrderStatus.EXPIRED
         is_certain |= asked and tracked.status is OrderStatus.CANCELLED
+        is_certain |= asked and settled.withheld and not first.enters
         left = tracked.order.quantity - tracked.filled if is_certain else Decimal(0)
         self._ended.append(Ended(first=first, filled=tracked.filled, left=Quantity(left)))
 
@@ -150,6 +154,12 @@ class PassiveOrders:
     def crosses(self, client_order_id: str) -> None:
         """Note that an order is cancelled so that its rest can be taken."""
         self._crossing.add(client_order_id)
+
+    @property
+    def has_exits(self) -> bool:
+        """Whether an exit is on its way, rests, or is over and nobody has taken it up."""
+        firsts = (*self._firsts.values(), *(ended.first for ended in self._ended))
+        return any(not first.enters for first in firsts)
 
     @property
     def has_ended(self) -> bool:

@@ -5,9 +5,14 @@ too much is cancelled, and what stays without an acknowledged stop for too long 
 that is too large stays until one that fits has taken its place, and while the position is being
 closed at market: both are reduce-only, so that together they cannot turn it. All that is asked for
 is an intent, and takes the road of every intent: `risk.approval.judge` first.
+
+Where the venue changes orders in place, a stop of our own that does not fit is amended: one
+request, and no moment with two stops. One that it has declined to amend is replaced from then on.
+Since when a position is naked goes on record as it begins and as it ends, and a restart goes on
+from there: who is killed again and again still closes what stays naked in time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -52,6 +57,18 @@ class ProtectionSettings(CareSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NakedSeen:
+    """From `at` on, the position in a symbol is not covered by acknowledged stops; or it is again.
+
+    One of which only a part is covered is naked. One that has ended is not.
+    """
+
+    at: datetime
+    symbol: Symbol
+    is_naked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
     """How the stops of one symbol fit its position; sizes in base, above zero."""
 
@@ -66,8 +83,9 @@ def cover(held: Quantity, orders: Sequence[TrackedOrder]) -> Cover:
 
     Of the acknowledged stops the tightest are kept; one larger than what they leave to cover is
     superfluous, and what it covered is missing. A stop on its way replaces no other until it is
-    acknowledged, and one that is being cancelled covers nothing. What a venue attached to an entry
-    that still works is the venue's to fit.
+    acknowledged, one that is being amended covers what it does until then, and one that is being
+    cancelled covers nothing. What a venue attached to an entry that still works is the venue's to
+    fit.
     """
     side, size = Side.of(held), abs(held)
     alive = {order.client_order_id for order in orders}
@@ -85,6 +103,10 @@ def cover(held: Quantity, orders: Sequence[TrackedOrder]) -> Cover:
             superfluous.append(order)
         elif order.status in _ON_ITS_WAY:
             coming += order.remaining
+        elif order.amending is not None:
+            held = order.remaining if order.remaining <= left else _NOTHING
+            acknowledged += held
+            coming += max(order.coming - held, _NOTHING)
         elif order.remaining > left:
             superfluous.append(order)
         else:
@@ -100,20 +122,42 @@ def cover(held: Quantity, orders: Sequence[TrackedOrder]) -> Cover:
 class Protection:
     """Watches the stops of one account, and since when each position's do not fit.
 
-    A restart begins each wait anew. What is below the venue's minimum counts as flat: it can be
-    neither protected nor closed.
+    What is below the venue's minimum counts as flat: it can be neither protected nor closed. When
+    we last asked for something is not remembered over a restart; what came of it is.
+
+    Args:
+        amends: Whether the venue changes a stop in place.
+        write: Puts on record from when on a position is naked, and when that ends.
+        seen: What the runs before have put there, oldest first.
     """
 
     def __init__(
-        self, instruments: Mapping[Symbol, Instrument], settings: ProtectionSettings
+        self,
+        instruments: Mapping[Symbol, Instrument],
+        settings: ProtectionSettings,
+        *,
+        amends: bool = False,
+        write: Callable[[NakedSeen], None],
+        seen: Iterable[NakedSeen] = (),
     ) -> None:
         self._instruments = instruments
         self._settings = settings
-        self._since: dict[Symbol, datetime] = {}  # the stops do not fit
+        self._amends = amends
+        self._write = write
+        newest = {one.symbol: one for one in seen}
+        self._naked = {symbol: one.at for symbol, one in newest.items() if one.is_naked}
+        self._since = dict(self._naked)  # the stops do not fit
         self._tried: dict[Symbol, datetime] = {}  # we last asked for a stop
         self._flattened: dict[Symbol, datetime] = {}  # we last asked to be flat
         self._seen: int | None = None
         self._symbols: frozenset[Symbol] = frozenset()
+
+    def begin(self, account: AccountState, orders: Sequence[TrackedOrder]) -> None:
+        """Note which positions our own record shows naked, before the venue is asked anything."""
+        for symbol, position in sorted(account.positions.items()):
+            fit = cover(position.quantity, [o for o in orders if o.order.symbol == symbol])
+            if self._is_naked(position, fit):
+                self._note(symbol, is_naked=True, now=account.as_of)
 
     def review(
         self,
@@ -156,19 +200,19 @@ class Protection:
         now, position = account.as_of, account.positions.get(symbol)
         fit = cover(account.held(symbol), orders)
         if position is None:
-            self._forget(symbol)
+            self._forget(symbol, now)
             return [
                 CancelOrder(client_order_id=o.client_order_id, reason="flat")
                 for o in fit.superfluous
             ]
-        is_naked = self._matters(position, abs(position.quantity) - fit.acknowledged)
+        is_naked = self._is_naked(position, fit)
         if not is_naked and not fit.superfluous:
-            self._forget(symbol)
+            self._forget(symbol, now)
             return ()
-        waited = now - self._since.setdefault(symbol, now)
-        if waited < self._settings.patience:
+        self._note(symbol, is_naked=is_naked, now=now)
+        if now - self._since.setdefault(symbol, now) < self._settings.patience:
             return ()
-        is_late = is_naked and (plan is None or waited >= self._settings.deadline)
+        is_late = is_naked and (plan is None or self._is_late(symbol, now))
         is_missing = self._matters(position, fit.missing)
         if is_late or (is_missing and plan is not None and is_passed(plan, position.mark)):
             return self._flatten(position, fit, plan, now)
@@ -180,14 +224,41 @@ class Protection:
         ]
         if is_missing and plan is not None and self._may_try(symbol, now):
             self._tried[symbol] = now
-            actions.append(self._stop(position, fit.missing, plan, stand_in, now))
+            changed = self._to_change(position, orders, stand_in)
+            actions.append(self._stop(position, fit.missing, plan, stand_in, changed, now))
         return actions
+
+    def _to_change(
+        self, position: Position, orders: Sequence[TrackedOrder], stand_in: TrackedOrder | None
+    ) -> TrackedOrder | None:
+        """The stop that can be made to fit in place: what is too large, or else the tightest."""
+        side = Side.of(position.quantity)
+        stops = orders if stand_in is None else [stand_in]
+        ours = [o for o in stops if self._amends and o.can_change and o.order.side is not side]
+        return min(ours, key=lambda o: _looseness(o, side), default=None)
+
+    def _is_naked(self, position: Position, fit: Cover) -> bool:
+        return self._matters(position, abs(position.quantity) - fit.acknowledged)
+
+    def _note(self, symbol: Symbol, *, is_naked: bool, now: datetime) -> None:
+        """Begin or end the wait for acknowledged stops; where that is news, it goes on record."""
+        if is_naked is (symbol in self._naked):
+            return
+        if is_naked:
+            self._naked[symbol] = now
+            self._since.setdefault(symbol, now)
+        else:
+            del self._naked[symbol]
+        self._write(NakedSeen(at=now, symbol=symbol, is_naked=is_naked))
 
     def _matters(self, position: Position, quantity: Decimal) -> bool:
         """Whether a part of the position is large enough to be traded."""
         return quantity > 0 and not self._instruments[position.symbol].is_dust(
             quantity, position.mark
         )
+
+    def _is_late(self, symbol: Symbol, now: datetime) -> bool:
+        return now - self._naked[symbol] >= self._settings.deadline
 
     def _may_try(self, symbol: Symbol, now: datetime) -> bool:
         tried = self._tried.get(symbol)
@@ -199,17 +270,21 @@ class Protection:
         missing: Quantity,
         plan: PlannedStop,
         stand_in: TrackedOrder | None,
+        changed: TrackedOrder | None,
         now: datetime,
     ) -> OrderIntent:
+        """A stop for what is missing: of its own, or more of one that covers some already."""
+        more = changed is not None and changed is not stand_in
         return reduction(
             position,
             self._instruments[position.symbol],
-            missing,
+            Quantity(missing + changed.remaining) if changed is not None and more else missing,
             strategy_id=plan.strategy_id,
             purpose=Purpose.PROTECTION,
             now=now,
             trigger=plan.price,
-            replaces=stand_in.client_order_id if stand_in is not None else None,
+            replaces=stand_in.client_order_id if stand_in is not None and not changed else None,
+            amends=changed.client_order_id if changed is not None else None,
         )
 
     def _flatten(
@@ -235,7 +310,8 @@ class Protection:
             ),
         )
 
-    def _forget(self, symbol: Symbol) -> None:
+    def _forget(self, symbol: Symbol, now: datetime) -> None:
+        self._note(symbol, is_naked=False, now=now)
         for times in (self._since, self._tried, self._flattened):
             times.pop(symbol, None)
 
@@ -251,6 +327,7 @@ def reduction(
     trigger: Price | None = None,
     limit: Price | None = None,
     replaces: str | None = None,
+    amends: str | None = None,
 ) -> OrderIntent:
     """Take `quantity`, above zero, off the position; at market where there is no `trigger`."""
     side = Side.of(position.quantity).opposite
@@ -267,6 +344,7 @@ def reduction(
         limit=limit,
         reduce_only=True,
         replaces=replaces,
+        amends=amends,
     )
 
 

@@ -1,12 +1,14 @@
 """Holding our books against the venue's: the venue is the truth about orders, fills and balances.
 
 What it did and we missed is taken over; what we meant to send and it never saw is over, and is not
-sent again; what is not ours is left alone. If the balances differ after all that, or an order still
-has no answer, the account is not reconciled and takes on no new exposure.
+sent again; what it took from us by force is booked, and whoever listens halts the desk whose it
+was; what is not ours is left alone. If the balances differ after all that, or an order still has no
+answer, the account is not reconciled and takes on no new exposure.
 """
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Final
 
 from data.instrument import Instrument, Symbol
 from execution.difference import Difference, DifferenceKind, Reconciliation
@@ -23,7 +25,8 @@ async def reconcile(engine: Engine) -> Reconciliation:
     """Bring the engine's books in line with its venue's, and say what differed.
 
     At start after `Engine.recover`, and whenever in doubt: it may run beside the engine. The result
-    is on record, and `Engine.reconciled` follows it.
+    is on record, and `Engine.reconciled` follows it. A venue's limits may have us wait between two
+    questions; what only reduces a position does not wait for the last of them.
 
     Raises:
         VenueUnavailable: the venue could not be asked; nothing is concluded.
@@ -33,9 +36,9 @@ async def reconcile(engine: Engine) -> Reconciliation:
         differences = await _resolve_unanswered(engine)
         balances = await engine.venue.balances()
         for _ in range(_LOOKS):
-            differences += await _take_over_fills(engine)
-            differences += await _take_over_orders(engine)
-            differences += await _take_over_charges(engine)
+            for step in _STEPS:
+                await engine.send_reducing()
+                differences += await step(engine)
             before, balances = balances, await engine.venue.balances()
             if balances == before:
                 break
@@ -83,7 +86,7 @@ def _leeway(engine: Engine, asset: str) -> Decimal:
 
 async def _resolve_unanswered(engine: Engine) -> list[Difference]:
     asked = engine.unanswered
-    await engine.ask_unanswered()
+    await engine.ask_unanswered(at_once=True)
     differences = []
     for client_order_id in asked - engine.unanswered:
         order = engine.blotter.find(client_order_id)
@@ -96,10 +99,16 @@ async def _resolve_unanswered(engine: Engine) -> list[Difference]:
 
 
 async def _take_over_fills(engine: Engine) -> list[Difference]:
-    booked, foreign = await engine.collect_fills()
-    missed = [_difference(DifferenceKind.MISSED_FILL, f, "absent", "filled") for f in booked]
-    return missed + [
-        _difference(DifferenceKind.FOREIGN_FILL, f, "absent", "filled") for f in foreign
+    found = await engine.collect_fills()
+    kinds = {
+        DifferenceKind.MISSED_FILL: [(fill_id, "filled") for fill_id in found.booked],
+        DifferenceKind.LIQUIDATION: [(fill.fill_id, fill.forced) for fill in found.liquidated],
+        DifferenceKind.FOREIGN_FILL: [(fill_id, "filled") for fill_id in found.foreign],
+    }
+    return [
+        _difference(kind, fill_id, "absent", said)
+        for kind, fills in kinds.items()
+        for fill_id, said in fills
     ]
 
 
@@ -138,7 +147,7 @@ def _adopt(engine: Engine, order: TrackedOrder, said: VenueOrder) -> list[Differ
     if order.cancelling:
         engine.insist_cancelled(order)
     now = engine.blotter.find(client_order_id) or order
-    event = OrderChanged(order=said, at=order.changed_at or order.recorded_at, reason="reconciled")
+    event = OrderChanged(order=said, at=order.told_at, reason="reconciled")
     if now.after(event) is now:
         return []
     engine.record(event)
@@ -155,6 +164,8 @@ async def _find(engine: Engine, order: TrackedOrder) -> list[Difference]:
         return []
     if said is not None:
         return _adopt(engine, order, said)
+    if engine.may_yet_show(now):
+        return [_difference(DifferenceKind.UNRESOLVED, client_order_id, now.status, "absent")]
     engine.record(_vanished(now))
     return [_difference(DifferenceKind.VANISHED, client_order_id, now.status, "absent")]
 
@@ -173,8 +184,10 @@ def _vanished(order: TrackedOrder) -> OrderChanged:
         status=OrderStatus.CANCELLED,
         parent=order.parent,
     )
-    at = order.changed_at or order.recorded_at
-    return OrderChanged(order=gone, at=at, reason="the venue knows it no more")
+    return OrderChanged(order=gone, at=order.told_at, reason="the venue knows it no more")
+
+
+_STEPS: Final = (_take_over_fills, _take_over_orders, _take_over_charges)
 
 
 def _open_questions(engine: Engine) -> list[Difference]:

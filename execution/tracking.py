@@ -1,7 +1,8 @@
 """The order state machine: where an order stands after each thing that we or its venue report.
 
     now \\ event    accepted  refused,     unknown  venue:   partly  filled  cancelled,  rejected
-                             unavailable           open                     expired
+                             withheld,             open                     expired
+                             unavailable
     submitting     open      rejected     unknown  open     partly  filled  as said     rejected
     unknown        open      rejected     unknown  open     partly  filled  as said     rejected
     open           open      Corrupt      open     open     partly  filled  as said     rejected
@@ -23,6 +24,9 @@
    be smaller at the venue than here; there they follow the position.
 5. A venue's rejection of an order that has traded is `Corrupt`, whatever the status.
 6. To cancel only marks an order that still works; the venue decides whether it came in time.
+7. So does to amend one. Trigger and size become what was asked for once the venue has accepted it;
+   until there is an answer, the larger size may fill. From the first answer on, trigger and size
+   are what the venue says, unless it says so of a time before the latest answer.
 """
 
 from dataclasses import dataclass, replace
@@ -33,11 +37,20 @@ from typing import Self
 from data.faults import Corrupt
 from data.instrument import Quantity
 from execution.fill import Fill
-from execution.order import Cancelling, Order, OrderStatus, Outcome, Submitted, Submitting
+from execution.order import (
+    Amended,
+    Amending,
+    Cancelling,
+    Order,
+    OrderStatus,
+    Outcome,
+    Submitted,
+    Submitting,
+)
 from execution.venue import OrderChanged, VenueOrder, stop_id
 from risk.intent import Purpose
 
-OrderEvent = Submitted | Cancelling | OrderChanged | Fill
+OrderEvent = Submitted | Cancelling | Amending | Amended | OrderChanged | Fill
 
 _NOTHING = Quantity(Decimal(0))
 
@@ -49,8 +62,11 @@ class IllegalTransition(Corrupt):
 _UNSETTLED = frozenset({OrderStatus.SUBMITTING, OrderStatus.UNKNOWN})
 _AFTER_OUTCOME = (
     {(status, Outcome.ACCEPTED): OrderStatus.OPEN for status in _UNSETTLED}
-    | {(status, Outcome.REFUSED): OrderStatus.REJECTED for status in _UNSETTLED}
-    | {(status, Outcome.UNAVAILABLE): OrderStatus.REJECTED for status in _UNSETTLED}
+    | {
+        (status, outcome): OrderStatus.REJECTED
+        for status in _UNSETTLED
+        for outcome in (Outcome.REFUSED, Outcome.WITHHELD, Outcome.UNAVAILABLE)
+    }
     | {(status, Outcome.UNKNOWN): OrderStatus.UNKNOWN for status in _UNSETTLED}
     | {
         (status, outcome): status
@@ -78,6 +94,10 @@ class TrackedOrder:
     changed_at: datetime | None = None  # venue time of the latest change that it has told
     cancelling: bool = False
     parent: str | None = None  # the entry that a venue's own protective stop belongs to
+    amending: Amending | None = None  # what was asked for, and has no answer
+    amended_at: datetime | None = None  # the latest answer to such a wish
+    largest: Quantity = _NOTHING  # of the sizes it had or was asked to have; zero: never amended
+    is_fixed: bool = False  # the venue has declined to amend it
 
     @classmethod
     def of(cls, fact: Submitting) -> Self:
@@ -134,6 +154,26 @@ class TrackedOrder:
         return Quantity(max(size - self.filled, _NOTHING))
 
     @property
+    def told_at(self) -> datetime:
+        """The time that an answer to a question about it has, which is new whatever came before."""
+        known = self.changed_at or self.recorded_at
+        return known if self.amended_at is None else max(known, self.amended_at)
+
+    @property
+    def can_change(self) -> bool:
+        """Whether the venue may be asked to amend it: a stop of our own that rests, and of which
+        nothing has filled or is under way."""
+        busy = self.cancelling or self.filled or self.reported or self.amending is not None
+        is_free = self.is_protective and self.parent is None and not self.is_fixed
+        return is_free and not busy and self.status is OrderStatus.OPEN
+
+    @property
+    def coming(self) -> Quantity:
+        """What remains of it beside `remaining`, or instead, once it is amended as asked; zero
+        where nothing is asked."""
+        return Quantity(self.amending.quantity - self.filled) if self.amending else _NOTHING
+
+    @property
     def is_protective(self) -> bool:
         """Whether it is a stop that can only reduce a position."""
         order = self.order
@@ -156,6 +196,10 @@ class TrackedOrder:
             case Cancelling():
                 idle = self.cancelling or self.status.is_final
                 return self if idle else replace(self, cancelling=True)
+            case Amending():
+                return self._after_wish(event)
+            case Amended():
+                return self._after_answer(event)
             case OrderChanged():
                 return self._after_change(event)
             case Fill():
@@ -166,6 +210,33 @@ class TrackedOrder:
         if status is None:
             raise self._illegal(event)
         return self if status is self.status else replace(self, status=status)
+
+    def _after_wish(self, wish: Amending) -> "TrackedOrder":
+        if self.status.is_final:
+            return self
+        largest = max(self.largest, self.order.quantity, wish.quantity)
+        return replace(self, amending=wish, largest=largest)
+
+    def _after_answer(self, event: Amended) -> "TrackedOrder":
+        """The order once the venue has said what came of a wish; other answers are old ones."""
+        wish = self.amending
+        is_open = event.outcome is Outcome.UNKNOWN
+        if wish is None or wish.amendment_id != event.amendment_id or is_open:
+            return self
+        order, size = self.order, self.size
+        if event.outcome is Outcome.ACCEPTED:
+            size = wish.quantity
+            order = replace(order, trigger=wish.trigger, quantity=size)
+        is_whole = not self.status.is_final and self.filled >= order.quantity
+        return replace(
+            self,
+            order=order,
+            size=self.size if self.status.is_final else size,
+            status=OrderStatus.FILLED if is_whole else self.status,
+            amending=None,
+            amended_at=event.at,
+            is_fixed=self.is_fixed or event.outcome is Outcome.REFUSED,
+        )
 
     def _after_change(self, event: OrderChanged) -> "TrackedOrder":
         said = event.order
@@ -178,15 +249,23 @@ class TrackedOrder:
         whole = said.quantity if said.status is OrderStatus.FILLED else said.filled
         reported = max(self.reported, whole)
         late = self.changed_at is not None and event.at < self.changed_at
-        size = self.size if late or self.status.is_final else said.quantity
-        if (status, reported, size) == (self.status, self.reported, self.size):
+        before = self.amended_at is not None and event.at < self.amended_at
+        size = self.size if late or before or self.status.is_final else said.quantity
+        order = self.order if late or before else self._as_said(said)
+        after = replace(self, order=order, status=status, reported=reported, size=size)
+        if after == self:
             return self
-        changed_at = self.changed_at if late else event.at
-        return replace(self, status=status, reported=reported, size=size, changed_at=changed_at)
+        return after if late else replace(after, changed_at=event.at)
+
+    def _as_said(self, said: VenueOrder) -> Order:
+        """What the venue says that it holds, of an order that has been amended."""
+        if self.amended_at is None or self.status.is_final or said.trigger is None:
+            return self.order
+        return replace(self.order, trigger=said.trigger, quantity=said.quantity)
 
     def _is_about_this(self, said: VenueOrder) -> bool:
         order = self.order
-        follows = order.reduce_only and said.quantity < order.quantity
+        follows = order.reduce_only and said.quantity <= self._most
         return (
             said.status not in _UNSETTLED
             and (said.symbol, said.side) == (order.symbol, order.side)
@@ -194,16 +273,22 @@ class TrackedOrder:
             and said.filled <= said.quantity
         )
 
+    @property
+    def _most(self) -> Quantity:
+        """What may fill of it, whatever has become of our wishes."""
+        return max(self.order.quantity, self.largest)
+
     def _after_fill(self, fill: Fill) -> "TrackedOrder":
         if fill.fill_id in self.fill_ids:
             return self
         order, filled = self.order, Quantity(self.filled + fill.quantity)
         ours = (fill.symbol, fill.side) == (order.symbol, order.side)
-        if not ours or fill.quantity <= 0 or filled > order.quantity:
+        if not ours or fill.quantity <= 0 or filled > self._most:
             raise self._illegal(fill)
         status = self.status
         if not status.is_final:
-            whole = filled == order.quantity
+            asked = self.amending.quantity if self.amending is not None else _NOTHING
+            whole = filled >= max(order.quantity, asked)
             status = OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED
         return replace(
             self,

@@ -29,6 +29,14 @@ class OffGrid(OrderRefused):
     """The same, for its price or its size: our grid or our minimums may not be the venue's."""
 
 
+class NoFunds(OrderRefused):
+    """The same, and only for the money that the account has not got."""
+
+
+class Withheld(OrderRefused):
+    """We do not send it: nothing would take it back if we died; the venue has not seen it."""
+
+
 class OutcomeUnknown(Fault):
     """Sent, but no answer came: ask the venue before trading the symbol again."""
 
@@ -106,6 +114,24 @@ class Venue(Protocol):
 
     async def cancel(self, client_order_id: str) -> None:
         """Cancel what is left of an order; one that is final or unknown there is no error."""
+        ...
+
+    @property
+    def amends(self) -> bool:
+        """Whether it changes a stop order in place; where not, nobody calls `amend`."""
+        ...
+
+    async def amend(self, client_order_id: str, *, trigger: Price, quantity: Quantity) -> None:
+        """Give a stop order that works another trigger and another size, above zero.
+
+        It keeps its id and what has filled of it; there is no moment with two of them, or none.
+
+        Raises:
+            VenueUnavailable: nothing was sent; safe to retry.
+            OrderRefused: it stays as it is; do not retry. So it is where the order has ended.
+            OutcomeUnknown: sent, but no answer came; ask for the order, whose trigger and size
+                say what came of it.
+        """
         ...
 
     async def order(self, client_order_id: str) -> VenueOrder | None:

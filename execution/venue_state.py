@@ -14,6 +14,7 @@ from data.bar import Bar
 from data.faults import Corrupt
 from data.instrument import Price, Quantity, Side, Symbol
 from execution.fill import Fill
+from execution.liquidation import LIQUIDATION
 from execution.order import Order, OrderStatus
 from execution.venue import OrderChanged, VenueOrder, stop_id
 from execution.venue_books import Books
@@ -75,6 +76,7 @@ class WorkingOrder:
     post_only: bool = False
     is_triggered: bool = False
     leaving: Leaving | None = None  # what we have asked for, where that has to travel
+    forced: str = ""  # why it is the venue's own; empty: somebody asked for it
 
     @property
     def remaining(self) -> Quantity:
@@ -196,6 +198,7 @@ class VenueState:
                 stop=order.stop,
                 takes_profit=order.takes_profit,
                 post_only=order.post_only,
+                forced=order.thesis if order.strategy_id == LIQUIDATION else "",
             )
         )
 

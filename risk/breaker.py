@@ -7,7 +7,7 @@ entries: orders that reduce a position are not asked about it.
     ACTIVE     entries are judged by the other rules
     REDUCING   no entries for a time: loss of day, week or month, a losing streak, equity unknown
     HALTED     no entries until `Resume`: drawdown, of the trading book or of the whole account, too
-               long a losing streak, a person's `Halt` or `Flatten`
+               long a losing streak, a liquidation by the venue, a person's `Halt` or `Flatten`
 
 `Flatten`, and a drawdown where the limits say so, throw the kill switch too: `risk.latch`.
 
@@ -29,6 +29,7 @@ from risk.events import BreakerActed as BreakerActed
 from risk.events import FlatSeen as FlatSeen
 from risk.events import Flatten as Flatten
 from risk.events import Halt as Halt
+from risk.events import Liquidated as Liquidated
 from risk.events import Marked as Marked
 from risk.events import MarketSeen as MarketSeen
 from risk.events import ModelAnswered as ModelAnswered
@@ -54,6 +55,7 @@ DRAWDOWN = "drawdown_limit"
 ACCOUNT_DRAWDOWN = "account_drawdown_limit"
 LOSS_STREAK = "loss_streak"
 EQUITY_UNKNOWN = "equity_unknown"
+LIQUIDATION = "liquidation"
 
 
 class TradingState(StrEnum):
@@ -169,6 +171,8 @@ def next_state(state: RiskState, event: RiskEvent, limits: RiskLimits) -> RiskSt
             return state if acted is state.acted else replace(state, acted=acted)
         case Halt():
             return _halted(state, f"halted by {event.by}: {event.why}")
+        case Liquidated():
+            return _halted(state, f"{LIQUIDATION} of {event.symbol}")
         case Flatten():
             return _latched(state, f"flattened by {event.by}: {event.why}", event.at)
         case FlatSeen():

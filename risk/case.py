@@ -92,6 +92,18 @@ class Case:
         return known(self.account.equity) or _NOTHING
 
     @_Reckoned
+    def stake(self) -> Decimal:
+        """Equity less what purchases for bags that are in flight will take of it.
+
+        They count as filled, at the mark and with the fee; zero where one has no value.
+        """
+        promised = _NOTHING
+        for order in self.account.exchanging:
+            if order.for_bag:
+                promised += abs(order.notional) * (1 + self.limits.taker_fee)
+        return max(self.equity - promised, _NOTHING) if promised.is_finite() else _NOTHING
+
+    @_Reckoned
     def left(self) -> Decimal | None:
         """The account's equity, of any sign; None where it is unknown."""
         equity = self.account.equity
@@ -208,7 +220,8 @@ class Case:
     def cost_share(self) -> Decimal:
         """Cost of entry and exit, as a share of the price: fees, slippage, and one spread.
 
-        An unknown spread costs what the limits call slippage, and nothing more.
+        The fee is the taker's: what rests first may have to take. An unknown spread costs what the
+        limits call slippage, and nothing more.
         """
         cost = 2 * (self.limits.taker_fee + self.limits.slippage)
         spread = self.market.spread_bps

@@ -87,6 +87,14 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Liquidated:
+    """The venue has ended or cut a position by force: what bounds our losses has failed."""
+
+    symbol: Symbol
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flatten:
     """Somebody throws the kill switch: all that is ours is to be ended, and nothing entered."""
 
@@ -126,6 +134,7 @@ RiskEvent = (
     | ModelAnswered
     | BreakerActed
     | Halt
+    | Liquidated
     | Flatten
     | FlatSeen
     | Resume

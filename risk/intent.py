@@ -72,6 +72,7 @@ class OrderIntent:
     alpha: float = 1.0  # strength of the signal in [0, 1]; the size of an entry is scaled by it
     attempt: int = 0  # 1 for what was asked again after a revision
     replaces: str | None = None  # id of the stop order whose place this one, a stop too, takes
+    amends: str | None = None  # id of the stop order that is to become this one, in place
     thesis: str = ""  # why an entry should win
     falsified_at: Price | None = None  # where the market shows that it is wrong, before the stop
     atr: float | None = None  # average true range when it was decided, quote currency a unit
@@ -82,8 +83,10 @@ class OrderIntent:
         price = self.falsified_at
         if price is not None and not (price.is_finite() and price > 0):
             raise ValueError(f"{self.intent_id}: nothing is falsified at {price}")
-        if self.replaces is not None and self.purpose is not Purpose.PROTECTION:
+        if self.moves and self.purpose is not Purpose.PROTECTION:
             raise ValueError(f"{self.intent_id}: only a stop takes the place of a stop")
+        if self.amends is not None and (self.replaces is not None or self.trigger is None):
+            raise ValueError(f"{self.intent_id}: a stop is changed in place, or replaced")
         if self.post_only and (self.limit is None or self.trigger is not None):
             raise ValueError(f"{self.intent_id}: only a limit order can be post-only")
 
@@ -93,6 +96,11 @@ class OrderIntent:
         exchange."""
         asked = self.reduce_only or self.direction is Direction.CLOSE
         return asked and not self.purpose.exchanges
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is a stop that stands already, and is to stand elsewhere or to be larger."""
+        return self.replaces is not None or self.amends is not None
 
     @property
     def exchange_fault(self) -> str:

@@ -157,8 +157,11 @@ def _share_of(rule: str, case: Case, share: Decimal, seen: Decimal | None) -> Fi
 def _within(
     rule: str, case: Case, per_unit: Decimal, share: Decimal, taken: Decimal = _NOTHING
 ) -> TooLarge | None:
-    """Object if `taken` and the order, at `per_unit` a unit, pass `share` of equity."""
-    allowed = share * case.equity
+    """Object if `taken` and the order, at `per_unit` a unit, pass `share` of equity.
+
+    What bags are about to take of equity is gone already.
+    """
+    allowed = share * case.stake
     observed = taken + abs(case.quantity) * per_unit
     if observed <= allowed:
         return None

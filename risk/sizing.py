@@ -38,6 +38,7 @@ def affordable_quantity(case: Case, made: tuple[Scale, ...]) -> Decimal:
         min(equity * max_risk_per_trade / loss at the stop of one unit,
             equity * max_position / notional of one unit) * the product of all scales
 
+    where what bags are about to take of equity is gone already (`Case.stake`).
     Both are scaled: with stops of a few percent the cap binds, and a tier, regime or drawdown
     that scaled the risk alone would change nothing (REQUIREMENTS section 7, rows 6 and 8).
 
@@ -47,8 +48,8 @@ def affordable_quantity(case: Case, made: tuple[Scale, ...]) -> Decimal:
     value, distance, rate = case.unit_value, case.stop_distance, case.rate
     if value is None or distance is None or rate is None:
         return Decimal(0)
-    by_risk = case.equity * case.limits.max_risk_per_trade / (distance * rate)
-    size = min(by_risk, case.equity * case.limits.max_position / value)
+    by_risk = case.stake * case.limits.max_risk_per_trade / (distance * rate)
+    size = min(by_risk, case.stake * case.limits.max_position / value)
     for scale in made:
         if scale.rule != "volatility_guard":  # it is in the signal's share
             size *= scale.share

@@ -19,6 +19,7 @@ from typing import Self
 
 from data.clock import SystemClock
 from data.instrument import Symbol
+from execution.venues.kraken_settings import KrakenVenueSettings
 from sextant.facts import rehearsal_codec
 from sextant.journal.line import parse_line
 from sextant.journal.record import Record
@@ -34,7 +35,6 @@ from tests.builders_rehearsal_left import a_rehearsal, account_of, record_flaws
 KEYS = {"KRAKEN_API_KEY": DEMO_KEY, "KRAKEN_API_SECRET": DEMO_SECRET}
 TIER = '\n[venue]\ntier = "intermediate"\n'
 _WALL, _GLANCE = SystemClock(), timedelta(seconds=0.05)
-ON_THE_WAY = timedelta(minutes=10)  # an exit is as long as this, of a machine's five seconds
 LINES = 7  # that the exchange says once it listens
 
 
@@ -231,17 +231,25 @@ class Naked(Span):
     """While less than the whole of a position would be closed by what stood at the exchange."""
 
     symbol: Symbol
+    by_leftover: bool  # the position was opened by an attached stop that had outlived its own
 
 
 def naked_too_long(left: Left) -> Iterator[Naked]:
-    """Where a position was naked beyond the deadline while one daemon was there to see it.
+    """Where a position was naked beyond the deadline, at any moment of the exchange's record.
 
-    Between two daemons nobody is: how long a start takes depends on the machine, and who is killed
-    again and again before the exit is sent cannot send it.
+    Where it attaches the stops of entries they stand there at once, and all time counts, whether a
+    daemon lives or not. Where we place them, nobody does while no daemon lives: then the bound is
+    the time of death and the deadline of lived time, of all lives together. So it is where we died
+    between an exit and the cancellation of an attached stop, which is not reduce-only, and the
+    market then reached that.
     """
-    lives, longest = attended(left), left.settings.protection.deadline + ON_THE_WAY
+    lives, longest = attended(left), left.settings.protection.deadline
+    venue = left.settings.venue
+    assert isinstance(venue, KrakenVenueSettings)
     for naked in naked_spans(left):
-        if any(naked.shared_with(life) > longest for life in lives):
+        lived = sum((naked.shared_with(life) for life in lives), timedelta(0))
+        counts = naked.lasted if venue.attach_stops and not naked.by_leftover else lived
+        if counts > longest:
             yield naked
 
 
@@ -266,20 +274,22 @@ def naked_spans(left: Left) -> Iterator[Naked]:
     """All of them, until what is kept of the account ends."""
     facts = exchange_facts(left)
     for symbol, instrument in left.settings.instruments.items():
-        since = None
+        since, by_leftover = None, False
         trades = [t for fact in facts for t in fact.trades if t.fill.symbol == symbol]
         versions = [(fact.at, o) for fact in facts for o in fact.orders if _is_of(o, symbol)]
+        attached = {order.txid for _, order in versions if order.parent is not None}
         for at in _moments(versions, trades):
             held, covered = _held(trades, at), _covered(versions, trades, at)
             bare = abs(held) - covered
             is_bare = bare > 0 and not instrument.is_dust(bare, _last_price(trades, at))
             if is_bare and since is None:
                 since = at
+                by_leftover = any(t.fill.filled_at == at and t.order in attached for t in trades)
             elif not is_bare and since is not None:
-                yield Naked(symbol=symbol, since=since, until=at)
+                yield Naked(symbol=symbol, since=since, until=at, by_leftover=by_leftover)
                 since = None
         if since is not None:
-            yield Naked(symbol=symbol, since=since, until=facts[-1].at)
+            yield Naked(symbol=symbol, since=since, until=facts[-1].at, by_leftover=by_leftover)
 
 
 def exchange_facts(left: Left) -> list[AccountChanged]:
@@ -368,27 +378,39 @@ class Lives:
     def said(self) -> str:
         return self._said.read_text()
 
-    def one(self, *, longest: int, cap: int = 0, at: Sequence[str] = ()) -> int:
+    def one(
+        self, *, longest: int, cap: int = 0, at: Sequence[str] = (), again: bool = False
+    ) -> int:
         """One life more, and how it ended: -9 at a moment, -14 if there was none left for it.
 
         Args:
             longest: Seconds.
             cap: How many of the same moments in one life count.
             at: Moments to end at, in place of all.
+            again: Whether a moment counts at which a life has ended before.
         """
-        return self._ended(self._command, longest=longest, cap=cap, at=at)
+        return self._ended(self._command, longest=longest, cap=cap, at=at, again=again)
 
     def last(self, *, bars: int) -> int:
         """A life that ends by itself after so many bars."""
-        return self._ended([*self._command, "--bars", str(bars)], longest=100, cap=0, at=())
+        return self._ended([*self._command, "--bars", str(bars)], longest=100)
 
-    def _ended(self, command: Sequence[str], *, longest: int, cap: int, at: Sequence[str]) -> int:
+    def _ended(
+        self,
+        command: Sequence[str],
+        *,
+        longest: int,
+        cap: int = 0,
+        at: Sequence[str] = (),
+        again: bool = False,
+    ) -> int:
         wanted = {
             "said": str(self._said),
             "points": str(self.points),
             "command": command,
             "cap": cap,
             "at": list(at),
+            "again": again,
             "longest": longest,
         }
         assert self._mother.stdin is not None

@@ -134,6 +134,8 @@ class AheadClock(SystemClock):
 class BinanceArena:
     """Binance through ccxt before a venue on loopback; others trade each bar's four prices."""
 
+    liquidates = False
+
     def __init__(self):
         self._stack = AsyncExitStack()
         self._clock = AheadClock()

@@ -6,7 +6,7 @@ from decimal import Decimal
 from data.instrument import Notional
 from execution.care import PositionCare
 from execution.order import Submitting
-from execution.protection import Protection, ProtectionSettings
+from execution.protection import NakedSeen, Protection, ProtectionSettings
 from execution.reconcile import reconcile
 from risk.breaker import Flatten, RiskState, initial_state
 from sextant.book import Book
@@ -37,7 +37,12 @@ class BookHouse:
     def _open(self, state):
         self.book = Book(
             engine=an_engine(self.venue, self.clock, self.journal, leverage=self._leverage),
-            protection=Protection(instruments(self._leverage), self._fit),
+            protection=Protection(
+                instruments(self._leverage),
+                self._fit,
+                write=self.journal.write,
+                seen=[fact for fact in self.journal.durable if isinstance(fact, NakedSeen)],
+            ),
             care=PositionCare(instruments(self._leverage), self._fit),
             limits=self.limits,
             state=state,

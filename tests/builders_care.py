@@ -24,7 +24,7 @@ class House:
         self.clock, self.venue, self.journal = clock, venue, KeptFacts()
         self.book = Book(
             engine=an_engine(venue, clock, self.journal, leverage=leverage),
-            protection=Protection(instruments(leverage), protection),
+            protection=Protection(instruments(leverage), protection, write=self.journal.write),
             care=PositionCare(instruments(leverage), protection, targets_in=targets_in),
             limits=limits,
             state=initial_state(Notional(Decimal(100_000)), clock.now()),

@@ -10,7 +10,7 @@ import textwrap
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -227,8 +227,8 @@ class InStep:
             for event in self._first:
                 yield event
             async for event in self._house.feed.events():
-                if isinstance(event, Bar):
-                    clock.limit = event.closed_at + self._AHEAD
+                if isinstance(event, Bar):  # an old one does not set the time back
+                    clock.limit = max(clock.limit or event.closed_at, event.closed_at + self._AHEAD)
                 yield event
         finally:
             clock.limit = None
@@ -662,7 +662,12 @@ CHECKS = (
 
 
 async def ran(config: Path, bars: int) -> House:
-    """The house of a daemon that ran in this process for so many bars; it is closed by now."""
+    """The house of a daemon that ran in this process for so many bars; it is closed by now.
+
+    Where the fixture `held_clock` is in force, the market waits for it.
+    """
     async with open_house(load_settings(config)) as house:
-        await Daemon(house, max_bars=bars).run(view=False)
+        held = isinstance(house.clock, HeldClock)
+        living = replace(house, feed=InStep(house)) if held else house
+        await Daemon(living, max_bars=bars).run(view=False)
     return house

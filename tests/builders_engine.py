@@ -10,6 +10,7 @@ from execution.venues.paper import PaperVenue
 from risk.approval import _SEAL, ApprovedOrder
 from risk.intent import Direction, OrderIntent, Purpose
 from tests.builders_venue import BTC, NOON, KeptFacts, an_id, instruments, price, terms
+from tests.fakes_venue import AmendingPaper
 
 BALANCES = {"USDT": Decimal(100_000)}
 
@@ -69,9 +70,10 @@ def a_clock():
     return ManualClock(NOON)
 
 
-async def a_paper_venue(clock, *, facts=(), leverage="1", **changes):
-    """A paper venue with 100,000 USDT, or as `facts` left it."""
-    return await PaperVenue.open(
+async def a_paper_venue(clock, *, facts=(), leverage="1", amends=False, **changes):
+    """A paper venue with 100,000 USDT, or as `facts` left it; one that `amends`, if it is to."""
+    kind = AmendingPaper if amends else PaperVenue
+    return await kind.open(
         name="paper",
         instruments=instruments(leverage),
         terms=terms(**changes),

@@ -121,6 +121,8 @@ async def until(condition):
 class HyperliquidArena:
     """Hyperliquid through ccxt; others trade each bar's four prices."""
 
+    liquidates = False
+
     def __init__(self):
         self._stack = AsyncExitStack()
 

@@ -103,6 +103,8 @@ async def a_site(
 class KrakenArena:
     """Kraken through ccxt before the rehearsal exchange; others trade each bar's four prices."""
 
+    liquidates = True
+
     def __init__(self):
         self._stack = AsyncExitStack()
 

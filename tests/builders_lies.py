@@ -1,18 +1,22 @@
 """A house of ours at an exchange that lies: what may happen, and what must hold whatever happens.
 
-Both are the real ones: the daemon's engine, protection, care, kill switch, watch and reconciliation
-as wiring puts them together, before Kraken's adapter on ccxt, and the rehearsal exchange with its
-REST, its socket and its faults. Only the wires, the time (`tests/simulated_loop.py`), the journals
-(in memory) and the bars (of the exchange's last prices) are made for it. A script is drawn from its
-seed before anything happens, so that the same seed is the same story, to the last message:
+The house is the real one: the daemon's engine, protection, care, kill switch, watch and
+reconciliation as wiring puts them together, before the adapter on ccxt of one of three venues. The
+exchange is the one that the adapter is held to its contract before, with its REST, its socket and
+its faults: for Kraken the rehearsal exchange, for Binance and Hyperliquid the servers of their
+tests. Only the wires, the time (`tests/simulated_loop.py`), the journals (in memory) and the bars
+(of the exchange's last prices) are made for it. A script is drawn from its seed before anything
+happens, so that the same seed is the same story at the same venue, to the last message:
 
-    python -m tests.builders_lies 17 --steps 60       # tells how seed 17 fails, if it does
-    python -m tests.builders_lies 17 --shrink         # and which of its steps it takes to fail
-    python -m tests.builders_lies 0 --seeds 500       # looks for one that fails
+    python -m tests.builders_lies 17 --steps 60 --venue kraken    # how seed 17 fails, if it does
+    python -m tests.builders_lies 17 --venue binance --shrink     # which steps it takes to fail
+    python -m tests.builders_lies 0 --venue hyperliquid --seeds 500    # looks for one that fails
 """
 
 import argparse
 import asyncio
+import contextlib
+import logging
 import random
 import sys
 import traceback
@@ -23,7 +27,7 @@ from unittest.mock import patch
 from data.collect.patience import Patience
 from sextant import venues
 from tests.builders_lies_life import Story
-from tests.builders_lies_script import script_of
+from tests.builders_lies_script import PLACES, script_of
 from tests.builders_lies_world import World
 from tests.builders_rehearsal import NOON
 from tests.simulated_loop import SimulatedLoop, simulated_time
@@ -33,16 +37,38 @@ async def live(script, clock, story):
     """Live through a script, and come to rest."""
     async with asyncio.TaskGroup() as tasks:
         world = World(script, clock, tasks, story)
-        await world.open()
-        await world.until_trading()
-        for step in script.steps:
-            world.tell(f"{step.name} {' '.join(map(str, step.args))}, {step.wait} s")
-            await getattr(world, step.name)(*step.args)
-            world.check()
-            await world.let_pass(step.wait)
-        await world.come_to_rest()
-        world.die_at_last()
+        with world.there.in_place(), heard_failing(world.note_flaw):
+            await _live(world)
     return world
+
+
+@contextlib.contextmanager
+def heard_failing(note):
+    """What an exchange's server did not expect of us it answers with 500, and is a flaw."""
+    alarm = logging.Handler(logging.ERROR)
+    alarm.emit = lambda record: note(AssertionError(f"there: {_told(record)}"))
+    logger = logging.getLogger("aiohttp.server")
+    logger.addHandler(alarm)
+    try:
+        yield
+    finally:
+        logger.removeHandler(alarm)
+
+
+def _told(record):
+    return "".join(traceback.format_exception(*record.exc_info or (None,)))[-1_000:]
+
+
+async def _live(world):
+    await world.open()
+    await world.until_trading()
+    for step in world.script.steps:
+        world.tell(f"{step.name} {' '.join(map(str, step.args))}, {step.wait} s")
+        await getattr(world, step.name)(*step.args)
+        world.check()
+        await world.let_pass(step.wait)
+    await world.come_to_rest()
+    world.die_at_last()
 
 
 def live_through(script):
@@ -60,10 +86,15 @@ def live_through(script):
         try:
             return runner.run(live(script, clock, story))
         except BaseException as error:
-            seed, steps = script.seed, len(script.steps)
             error.add_note("\n".join(story.lines))
-            error.add_note(f"replay: python -m tests.builders_lies {seed} --steps {steps}")
+            error.add_note(f"replay: {replay_of(script)}")
             raise
+
+
+def replay_of(script):
+    """The command that tells the story of a script again, if it was drawn from its seed."""
+    what = f"{script.seed} --steps {len(script.steps)} --venue {script.venue}"
+    return f"python -m tests.builders_lies {what}"
 
 
 def main():
@@ -71,12 +102,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seed", type=int)
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--venue", choices=PLACES, default="kraken")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--shrink", action="store_true")
     wanted = parser.parse_args()
     failed = 0
     for seed in range(wanted.seed, wanted.seed + wanted.seeds):
-        script = script_of(seed, wanted.steps)
+        script = script_of(seed, wanted.steps, wanted.venue)
         error = failure_of(script)
         if error is None:
             print(seed, "holds", flush=True)

@@ -30,6 +30,7 @@ from sextant.journal.record import Chain
 from sextant.outside import Outside
 from sextant.recovery import Recollection
 from sextant.settings import load_settings
+from sextant.trials import TrialRefused
 from tests.builders_rehearsal import NOON
 from tests.builders_venue import XRP
 from tests.simulated_loop import Host
@@ -47,6 +48,9 @@ SETTINGS = """
 
     [protection]
     patience = "PT2S"
+    trail_from = 0.0005
+    trail_distance = 0.002
+    move_every = "PT10S"
     deadline = "PT2M"
 
     [quality]
@@ -165,6 +169,25 @@ def settings_of(*, attach, spot, patient):
     return settings.model_copy(update={"venue": venue})
 
 
+def perpetual_settings_of(venue, symbols, *, patient):
+    """The same house, which trades these perpetuals at `venue`."""
+    settings = settings_of(attach=False, spot=False, patient=patient)
+    some, quote = settings.instrument[0], symbols[0].quote
+    (desk,) = settings.desk
+    changed = {
+        "venue": venue,
+        "account": settings.account.model_copy(
+            update={"currency": quote, "balances": {quote: Decimal(10_000)}}
+        ),
+        "instrument": tuple(some.model_copy(update={"symbol": symbol}) for symbol in symbols),
+        "desk": (desk.model_copy(update={"instruments": symbols}),),
+        "risk": settings.risk.model_copy(
+            update={"allowed_symbols": frozenset(symbols), "correlations": ()}
+        ),
+    }
+    return settings.model_copy(update=changed)
+
+
 class Books:
     """What fills and charges have made of the opening balances, reckoned without the ledger."""
 
@@ -193,7 +216,7 @@ class Life:
 
     def __init__(self, world, records):
         self.world, self.host = world, Host()
-        self.books = Books(world.settings.account.balances)
+        self.books = Books(world.there.settings.account.balances)
         self._recorded = {}  # each order's place in the journal, by its id
         self._count = 0
         self._engine = None
@@ -228,10 +251,19 @@ class Life:
 
     async def run(self):
         try:
-            await self._live()
+            while not await self._trades():
+                await self.world.clock.sleep(timedelta(seconds=2))
         except (Died, asyncio.CancelledError, ExceptionGroup):
             if self.host.is_up:
                 raise
+
+    async def _trades(self):
+        """Live to the end; whether it came to that. A start that is refused is made again."""
+        try:
+            await self._live()
+        except TrialRefused:
+            return False
+        return True
 
     def die(self):
         """As by kill -9; give what is left of it."""
@@ -242,15 +274,16 @@ class Life:
 
     async def _live(self):
         world, clock, diary = self.world, self.world.clock, self.diary
-        around = venues.Surroundings(clock=clock, since=NOON, site=world.site, budget=None)
-        async with venues.open_venue(world.settings, books=diary, around=around) as opened:
+        there = world.there
+        around = venues.Surroundings(clock=clock, since=NOON, site=there.site, budget=None)
+        async with venues.open_venue(there.settings, books=diary, around=around) as opened:
             settings = opened.settings
             self._engine = engine = wiring.engine(settings, opened.venue, diary, clock)
             outside = Outside(settings.news)
-            before = Recollection(settings.desk, (), outside)
+            before = Recollection(settings.desk, outside)
             await engine.recover(before.following(diary.facts()))
             dead_man = wiring.dead_man(opened, engine, diary, clock, before.guard)
-            for symbol, price in world.prices.items():
+            for symbol, price in there.prices.items():
                 engine.ledger.mark(symbol, price, clock.now())
             session = wiring.session(
                 settings,
@@ -265,7 +298,9 @@ class Life:
                 clock=clock,
                 keep_all=True,
                 outside=outside,
+                naked_seen=before.naked_seen.values(),
             )
+            session.book.begin(now=clock.now())
             self._watch_the_gate(session.book)
             await self._reconcile_first(engine)
             self.session = session
@@ -299,7 +334,7 @@ class Life:
             now = clock.now()
             closed_at = now - (now - NOON) % minute + minute
             await clock.sleep(closed_at - now)
-            for symbol, price in self.world.prices.items():
+            for symbol, price in self.world.there.prices.items():
                 bar = Bar(
                     symbol=symbol,
                     timeframe=Timeframe.M1,

@@ -1,19 +1,14 @@
 """What may happen to a house at an exchange that lies, drawn from a seed before any of it does."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
-from data.instrument import Side
+from data.instrument import Side, Symbol
 from sextant.rehearsal.faults import Accident
 from tests.builders_venue import BTC, XRP
 
-TRADING = ("AddOrder", "CancelOrder")
-PRIVATE = (
-    *TRADING, "OpenOrders", "ClosedOrders", "QueryOrders", "TradesHistory", "QueryTrades",
-    "Ledgers", "Balance", "OpenPositions", "GetWebSocketsToken",
-)  # fmt: skip
-METHODS = {"trading": TRADING, "all": PRIVATE}
 MISCHIEF = {  # what the exchange is like from now on
     "as it should": {},
     "slow to answer": {"answer_delay": timedelta(seconds=8)},
@@ -57,46 +52,106 @@ class Script:
     spot: bool  # whether XRP/USDT is traded without a loan
     patient: bool  # whether an order may arrive when we have long given up on its answer
     steps: tuple[Step, ...]
+    venue: str = "kraken"
+    foreign: bool = True  # whether others have orders at the account
 
 
 _NONE = (None,) * 12
 _SOON = (0.0, 0.004, 0.006, 0.011, 0.016, 0.021, 0.3)
-STEPS = {  # weight, and what is chosen from for each argument
-    "enter": (
-        18, [BTC, XRP], list(Side), ["market", "market", "market", "at", "near"], [0.3, 1, 2.5],
-        [0.006, 0.02], [*_NONE, *ACCIDENTS],
-    ),
-    "leave": (6, [BTC, XRP], [0.4, 1], [False, False, True], [*_NONE, *ACCIDENTS]),
-    "cancel": (3, range(5), [*_NONE, *ACCIDENTS]),
-    "enter_and_crash": (3, [BTC, XRP], list(Side), _SOON, [0.0, 0.0, 1.0, 15.0]),
-    "leave_and_crash": (2, [BTC, XRP], _SOON, [0.0, 0.0, 1.0, 15.0]),
-    "set_off": (14, range(6), [0.3, 0.9, 5]),
-    "move": (
-        9, [BTC, XRP], [-0.035, -0.012, -0.004, -0.001, 0.001, 0.004, 0.012, 0.035], [1, 4],
-    ),
-    "trickle": (5, [BTC, XRP], [0.05, 0.3, 3]),
-    "misbehave": (9, list(MISCHIEF), list(METHODS), range(1000)),
-    "behave": (3,),
-    "mishap": (5, PRIVATE, ACCIDENTS, [1, 2, 5]),
-    "let_go": (1,),
-    "hang_up": (2,),
-    "fall_silent": (2, [True, False]),
-    "expire_tokens": (1,),
-    "venue_cancels": (4, range(6)),
-    "restart_exchange": (2, [0.0, 2.0, 20.0, 90.0]),
-    "cut_off": (2, [3.0, 15.0, 60.0, 200.0]),
-    "crash": (2, [0.0, 1.0, 15.0, 100.0]),
-    "flatten": (1,),
-    "halt": (0.4,),
-    "resume": (5,),
-}  # fmt: skip
+_ASKED_FIRST = (*_SOON, 0.026, 0.031, 0.036, 0.041, 0.046, 0.051)  # before an order goes out
 WAITS = [0.0, 0.004, 0.012, 0.021, 0.3, 1.5, 1.5, 7.0, 7.0, 35.0, 35.0, 130.0, 3700.0]
 
 
-def script_of(seed: int, steps: int) -> Script:
+def _steps(symbols, methods):
+    """Weight, and what is chosen from for each argument."""
+    return {
+        "enter": (
+            18, symbols, list(Side), ["market", "market", "market", "at", "near"], [0.3, 1, 2.5],
+            [0.006, 0.02], [*_NONE, *ACCIDENTS],
+        ),
+        "leave": (6, symbols, [0.4, 1], [False, False, True], [*_NONE, *ACCIDENTS]),
+        "cancel": (3, range(5), [*_NONE, *ACCIDENTS]),
+        "enter_and_crash": (3, symbols, list(Side), _SOON, [0.0, 0.0, 1.0, 15.0]),
+        "leave_and_crash": (2, symbols, _SOON, [0.0, 0.0, 1.0, 15.0]),
+        "set_off": (14, range(6), [0.3, 0.9, 5]),
+        "move": (
+            9, symbols, [-0.035, -0.012, -0.004, -0.001, 0.001, 0.004, 0.012, 0.035], [1, 4],
+        ),
+        "trickle": (5, symbols, [0.05, 0.3, 3]),
+        "misbehave": (9, list(MISCHIEF), ["trading", "all"], range(1000)),
+        "behave": (3,),
+        "mishap": (5, methods, ACCIDENTS, [1, 2, 5]),
+        "let_go": (1,),
+        "hang_up": (2,),
+        "fall_silent": (2, [True, False]),
+        "expire_tokens": (1,),
+        "venue_cancels": (4, range(6)),
+        "restart_exchange": (2, [0.0, 2.0, 20.0, 90.0]),
+        "cut_off": (2, [3.0, 15.0, 60.0, 200.0]),
+        "crash": (2, [0.0, 1.0, 15.0, 100.0]),
+        "flatten": (1,),
+        "halt": (0.4,),
+        "resume": (5,),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An exchange as a script sees it; of its two markets, others trade in the second too."""
+
+    symbols: tuple[Symbol, Symbol]
+    methods: Mapping[str, tuple[str, ...]]  # those that trade, and all that there are
+    more: Mapping[str, tuple[object, ...]] = field(default_factory=dict)  # steps of its own
+
+
+_KRAKEN = ("AddOrder", "CancelOrder")
+_BINANCE = ("POST order", "POST algoOrder", "DELETE order", "DELETE algoOrder")
+_HYPERLIQUID = ("exchange",)
+_OF_PERPETUALS = {  # weight, and what is chosen from for each argument after the market
+    "fund": (3, [-1.5, 0.25, 3]),
+    "lag": (4, [0, 4, 20, 50]),
+    "lag_orders": (4, [0, 0.2, 1.0]),
+    "enter_and_crash": (3, list(Side), _ASKED_FIRST, [0.0, 0.0, 1.0, 15.0]),
+    "leave_and_crash": (2, _ASKED_FIRST, [0.0, 0.0, 1.0, 15.0]),
+}
+PLACES = {
+    "kraken": Place(
+        symbols=(BTC, XRP),
+        methods={
+            "trading": _KRAKEN,
+            "all": (
+                *_KRAKEN, "OpenOrders", "ClosedOrders", "QueryOrders", "TradesHistory",
+                "QueryTrades", "Ledgers", "Balance", "OpenPositions", "GetWebSocketsToken",
+            ),
+        },
+    ),
+    "binance": Place(
+        symbols=(BTC, Symbol("ETH/USDT")),
+        methods={
+            "trading": _BINANCE,
+            "all": (
+                *_BINANCE, "GET openOrders", "GET openAlgoOrders", "GET order", "GET algoOrder",
+                "GET userTrades", "GET income", "GET account", "POST listenKey", "PUT listenKey",
+                "POST countdownCancelAll",
+            ),
+        },
+        more=_OF_PERPETUALS,
+    ),
+    "hyperliquid": Place(
+        symbols=(Symbol("BTC/USDC"), Symbol("ETH/USDC")),
+        methods={"trading": _HYPERLIQUID, "all": (*_HYPERLIQUID, "info")},
+        more=_OF_PERPETUALS,
+    ),
+}  # fmt: skip
+
+
+def script_of(seed: int, steps: int, venue: str = "kraken") -> Script:
     """The script of a seed."""
-    rng = random.Random(seed)
-    names, weights = list(STEPS), [each[0] for each in STEPS.values()]
+    rng, place = random.Random(seed), PLACES[venue]
+    possible = _steps(place.symbols, place.methods["all"])
+    for name, (weight, *choices) in place.more.items():
+        possible[name] = (weight, place.symbols, *choices)
+    names, weights = list(possible), [each[0] for each in possible.values()]
     return Script(
         seed=seed,
         attach=rng.random() < 0.5,
@@ -106,9 +161,11 @@ def script_of(seed: int, steps: int) -> Script:
         steps=tuple(
             Step(
                 name=name,
-                args=tuple(rng.choice(choices) for choices in STEPS[name][1:]),
+                args=tuple(rng.choice(choices) for choices in possible[name][1:]),
                 wait=rng.choices(WAITS, [1] * (len(WAITS) - 1) + [0.1])[0],
             )
             for name in rng.choices(names, weights, k=steps)
         ),
+        venue=venue,
+        foreign=venue == "kraken" or rng.random() < 0.5,
     )

@@ -1,6 +1,5 @@
 """The house and the exchange together; each public method is something that may happen."""
 
-import asyncio
 from collections import Counter
 from contextvars import copy_context
 from datetime import timedelta
@@ -11,20 +10,18 @@ from data.regime import Regime
 from risk.intent import Direction, OrderIntent, Purpose, intent_id
 from risk.market import Market
 from sextant.command import CannotObey, Command, Verb
-from sextant.market import Site
-from sextant.rehearsal.faults import NO_FAULTS, Faults
-from sextant.rehearsal.market import MarketTrade
-from sextant.rehearsal.order_form import ticket_of
-from sextant.rehearsal.rates import Tier
-from sextant.rehearsal.record import AccountRecord
-from sextant.rehearsal.server import RehearsalServer, Terms
-from tests.builders_lies_life import Diary, Life, codecs, settings_of
+from tests.builders_lies_binance import BinanceThere
+from tests.builders_lies_hyperliquid import HyperliquidThere
+from tests.builders_lies_kraken import KrakenThere
+from tests.builders_lies_life import Life
 from tests.builders_lies_promises import Promises
-from tests.builders_lies_script import METHODS, MISCHIEF
-from tests.builders_rehearsal import GENEROUS, NOON, PRICES
-from tests.builders_venue import BTC, XRP
+from tests.builders_lies_script import MISCHIEF
+from tests.builders_rehearsal import NOON
 from tests.simulated_loop import Host
 
+EXCHANGES = {
+    "kraken": KrakenThere, "binance": BinanceThere, "hyperliquid": HyperliquidThere,
+}  # fmt: skip
 _CALM = timedelta(minutes=8)  # in which all must come to agree, once everybody behaves
 
 
@@ -32,21 +29,18 @@ class World(Promises):
     """All of it; each public method is something that may happen."""
 
     def __init__(self, script, clock, tasks, story):
-        self.script, self.clock, self._tasks = script, clock, tasks
-        self.settings = settings_of(attach=script.attach, spot=script.spot, patient=script.patient)
-        self.prices = dict(PRICES)
+        self.script, self.clock, self.tasks = script, clock, tasks
         self.story = story
         self.approved = {}  # ever, by id
         self.arrived = Counter()  # at the exchange, by client order id
-        self.foreign = {}
         self.flaws = []
-        self._holdings = [(NOON, {"BTC": Decimal(0), "XRP": Decimal(0)})]  # from when on
         self.calm_since = NOON
         self.unfit = {}  # since when the stops of a symbol are too few, or too many
-        self.control = self.server = self.life = self.site = None
+        self.life = None
         self._records = ()
-        self._market = Diary("venue", codecs()[1], clock)
-        self._stop = None
+        self.there = EXCHANGES[script.venue](self)
+        flat = {symbol.base: Decimal(0) for symbol in self.there.place.symbols}
+        self._holdings = [(NOON, flat)]  # from when on
 
     def tell(self, text):
         self.story.tell(text)
@@ -54,67 +48,16 @@ class World(Promises):
     # The exchange
 
     async def open(self):
-        await self._open_exchange()
-        self._place_foreign_orders()
-        self.site = Site(
-            urls=self.server.urls, key=self.server.keyring.key, secret=self.server.keyring.secret
-        )
+        await self.there.open()
         self.start()
 
-    @property
-    def exchange(self):
-        return self.server.exchange
-
-    async def _open_exchange(self):
-        balances = {asset: b for asset, b in self.settings.account.balances.items() if b}
-        terms = Terms(
-            balances=balances,
-            seed=self.script.seed,
-            tier=Tier(asked=20, asked_decay=1, traded=180, traded_decay=3.75)
-            if self.script.tier
-            else GENEROUS,
-            port=self.server.port if self.server is not None else 0,
-            tick=timedelta(seconds=1),
-            heartbeat=timedelta(seconds=5),
-        )
-        self.server = RehearsalServer(
-            terms,
-            prices=self.prices,
-            clock=self.clock,
-            tape=iter(()),
-            record=await AccountRecord.open(self._market),
-        )
-        self.exchange.listeners.append(self._happened)
-        opened, self._stop = asyncio.Event(), asyncio.Event()
-        self._tasks.create_task(self._serve(opened, self._stop))
-        await opened.wait()
-        self._holdings.append((self.clock.now(), self._bases))  # what was not kept never was
-
-    async def _serve(self, opened, stop):
-        async with self.server.serving() as control:
-            self.control = control
-            opened.set()
-            await stop.wait()
-
-    def _place_foreign_orders(self):
-        """Somebody else's, at the same account: with an id, without one, and a stop on margin."""
-        common = {"pair": "XRPUSDT", "volume": "50", "leverage": "none"}
-        for form in (
-            common | {"type": "buy", "ordertype": "limit", "price": "0.1"},
-            common
-            | {"type": "buy", "ordertype": "limit", "price": "0.11", "cl_ord_id": "somebody"},
-            common | {"type": "sell", "ordertype": "stop-loss", "price": "0.05", "leverage": "2"},
-        ):
-            order = self.exchange.add(ticket_of(form, self.exchange.register, self.clock.now()))
-            self.foreign[order.txid] = order.ticket
-
-    def _happened(self, execution):
+    def notice(self, look, happened):
         """The exchange's own books change: what must never be is looked for at once.
 
         What is found is raised by the next `check`, and not at whoever the exchange answers.
         """
         try:
-            self._look_at(execution)
+            look(happened)
         except AssertionError as flaw:
             self.note_flaw(flaw)
 
@@ -122,39 +65,21 @@ class World(Promises):
         self.tell(f"FLAW: {flaw}")
         self.flaws.append(flaw)
 
-    def _look_at(self, execution):
-        if execution.trade is not None:
-            self._holdings.append((self.clock.now(), self._bases))
-        order = execution.order
-        name = order.ticket.cl_ord_id
-        if (
-            execution.kind == "pending_new"
-            and order.parent is None
-            and order.txid not in self.foreign
-        ):
-            if name in (None, "somebody"):
-                return
-            self.arrived[name] += 1
-            self._check_arrival(name, order)
-        if order.txid in self.foreign:
-            assert execution.kind in ("pending_new", "new"), f"foreign, and {execution.kind}"
-        about = f" of {order.parent}" if order.parent else ""
-        self.tell(
-            f"   there: {execution.kind} {order.ticket.side} {order.ticket.quantity} "
-            f"{order.ticket.listing.symbol} {order.ticket.kind} {name or order.txid}{about} "
-            f"{order.reason}"
-        )
+    def saw_fill(self):
+        self._holdings.append((self.clock.now(), self.there.bases))
 
-    def _check_arrival(self, name, order):
+    def saw_arrival(self, order):
+        """An order that nobody but we can have placed is there for the first time."""
+        name = order.name
+        self.arrived[name] += 1
         assert self.arrived[name] == 1, f"placed twice: {name}"
         assert name in self.approved, f"never approved: {name}"
-        approved, ticket = self.approved[name], order.ticket
+        approved = self.approved[name]
         assert self.life.is_durable(name), f"not on record: {name}"
         asked = abs(approved.quantity), approved.intent.symbol, Side.of(approved.quantity)
-        placed = ticket.quantity, ticket.listing.symbol, ticket.side
+        placed = order.quantity, order.symbol, order.side
         assert placed == asked, f"{name}: {placed}, not {asked}"
-        on_margin = ticket.leverage is not None
-        assert ticket.reduce_only == (approved.intent.reduce_only and on_margin)
+        assert order.reduce_only == (approved.intent.reduce_only and order.on_margin)
 
     # Ourselves
 
@@ -162,7 +87,7 @@ class World(Promises):
         self.life = life = Life(self, self._records)
         context = copy_context()
         context.run(Host.current.set, life.host)
-        life.task = self._tasks.create_task(life.run(), context=context)
+        life.task = self.tasks.create_task(life.run(), context=context)
         self.tell("we start")
 
     @property
@@ -174,9 +99,9 @@ class World(Promises):
     async def enter(self, symbol, side, how, size, distance, accident):
         if not self.is_trading:
             return
-        self._befalls("AddOrder", accident)
+        self._befalls(self.there.placing, accident)
         book, now = self.life.book, self.clock.now()
-        price = self.prices[symbol]
+        price = self.there.prices[symbol]
         tick = book.engine.instruments[symbol].tick
         away = {"market": 0, "at": 0, "near": Decimal("0.002"), "far": Decimal("0.01")}[how]
         limit = None if how == "market" else _on(tick, price * (1 - side.sign * away))
@@ -200,10 +125,10 @@ class World(Promises):
     async def leave(self, symbol, share, limited, accident):
         if not self.is_trading:
             return
-        self._befalls("AddOrder", accident)
+        self._befalls(self.there.placing, accident)
         book, now = self.life.book, self.clock.now()
         held = book.account(now).held(symbol)
-        grid, price = book.engine.instruments[symbol], self.prices[symbol]
+        grid, price = book.engine.instruments[symbol], self.there.prices[symbol]
         quantity = grid.quantity(-held * Decimal(str(share)))
         if not quantity:
             return
@@ -250,12 +175,13 @@ class World(Promises):
     def _befalls(self, method, accident):
         if accident is not None:
             self._trouble()
-            self.control.next(method, accident)
+            self.there.next(method, accident)
 
     async def cancel(self, which, accident):
         if self.is_trading and (orders := self.life.engine.orders):
-            self._befalls("CancelOrder", accident)
-            self.life.engine.cancel(orders[which % len(orders)].client_order_id)
+            name = orders[which % len(orders)].client_order_id
+            self._befalls(self.there.cancelling_of(name), accident)
+            self.life.engine.cancel(name)
 
     async def flatten(self):
         await self._command(Verb.FLATTEN)
@@ -296,105 +222,96 @@ class World(Promises):
 
     async def move(self, symbol, share, count):
         """Others move the price, in so many trades."""
+        there = self.there
         for n in range(1, count + 1):
-            tick = self.exchange.register.instruments[symbol].tick
             step = Decimal(str(share)) / count
-            price = _on(tick, self.prices[symbol] * (1 + step))
-            if symbol == XRP:
-                price = max(price, Decimal("0.3"))
-            self._trade(symbol, price, Decimal(2000) / price, Side.BUY if share > 0 else Side.SELL)
+            price = _on(there.instruments[symbol].tick, there.prices[symbol] * (1 + step))
+            if symbol == there.second:
+                price = max(price, there.lowest)
+            side = Side.BUY if share > 0 else Side.SELL
+            await there.trade(symbol, price, Decimal(2000) / price, side)
             if n < count:
                 await self.clock.sleep(timedelta(milliseconds=7))
 
     async def set_off(self, which, volume):
         """Others trade through the price of one of our orders, so much of it."""
-        ours = [o for o in self._open_orders() if o.ticket.trigger or o.ticket.limit]
+        ours = [order for order in self.there.open_orders if order.trigger or order.limit]
         if not ours:
             return
-        ticket = ours[which % len(ours)].ticket
-        tick = ticket.listing.instrument.tick
-        sign = ticket.side.sign * (1 if ticket.kind.waits else -1)
-        price = (ticket.trigger or ticket.limit) + 3 * sign * tick
-        side = ticket.side if ticket.kind.waits else ticket.side.opposite
-        self._trade(ticket.listing.symbol, price, ticket.quantity * Decimal(str(volume)), side)
+        order = ours[which % len(ours)]
+        tick = self.there.instruments[order.symbol].tick
+        sign = order.side.sign * (1 if order.is_conditional else -1)
+        price = (order.trigger or order.limit) + 3 * sign * tick
+        side = order.side if order.is_conditional else order.side.opposite
+        await self.there.trade(order.symbol, price, order.quantity * Decimal(str(volume)), side)
 
     async def trickle(self, symbol, size):
         """A little is traded at the price as it is, each way: what rests there fills in part."""
-        tick = self.exchange.register.instruments[symbol].tick
+        tick = self.there.instruments[symbol].tick
         for side in Side:
-            price = self.prices[symbol] - side.sign * 2 * tick
-            self._trade(symbol, price, Decimal(1000) * Decimal(str(size)) / price, side)
+            price = self.there.prices[symbol] - side.sign * 2 * tick
+            await self.there.trade(symbol, price, Decimal(1000) * Decimal(str(size)) / price, side)
 
-    def _trade(self, symbol, price, quantity, side):
-        lot = self.exchange.register.instruments[symbol].lot
-        self.server.catch_up()
-        trade = MarketTrade(
-            at=self.clock.now(), price=price, quantity=_on(lot, quantity) or lot, side=side
-        )
-        self.server.trade(symbol, trade)
-        self.prices[symbol] = price
+    async def lag(self, symbol, seconds):
+        """What it answers of its fills in a market is so old from now on."""
+        self._trouble()
+        self.there.lag(symbol, timedelta(seconds=seconds))
+
+    async def lag_orders(self, symbol, seconds):
+        """What it answers knows of no order in a market that is younger than that."""
+        self._trouble()
+        self.there.lag_orders(symbol, timedelta(seconds=seconds))
+
+    async def fund(self, symbol, amount):
+        """Funding is paid, or received, if there is a position."""
+        if self.there.held(symbol):
+            self.there.fund(symbol, Decimal(str(amount)))
 
     async def misbehave(self, how, methods, seed):
-        faults = MISCHIEF[how]
         self._trouble()
-        self.control.misbehave(Faults(seed=seed, methods=frozenset(METHODS[methods]), **faults))
+        self.there.misbehave(MISCHIEF[how], methods, seed)
 
     async def behave(self):
         self._trouble()
-        self.control.misbehave(NO_FAULTS)
-        self.control.silence(on=False)
+        self.there.behave()
 
     async def mishap(self, method, accident, count):
         self._trouble()
-        self.control.next(method, *[accident] * count)
+        self.there.next(method, *[accident] * count)
 
     async def let_go(self):
-        self.control.let_go()
+        self.there.let_go()
 
     async def hang_up(self):
         self._trouble()
-        self.control.close_sockets()
+        self.there.close_sockets()
 
     async def fall_silent(self, on):
         self._trouble()
-        self.control.silence(on=on)
+        self.there.silence(on=on)
 
     async def expire_tokens(self):
         self._trouble()
-        self.control.expire_tokens()
+        self.there.expire_tokens()
 
     async def venue_cancels(self, which):
         """The exchange ends an order of ours by itself, the partly filled ones first."""
         self._trouble()
-        ours = sorted(self._open_orders(), key=lambda order: not order.filled)
+        ours = sorted(self.there.open_orders, key=lambda order: not order.filled)
         if ours:
-            order = ours[which % len(ours)]
-            if order.is_open:
-                self.exchange.cancel(order.txid)
+            self.there.cancel(ours[which % len(ours)])
 
     async def restart_exchange(self, away):
         """It ends, and comes back with what it had kept."""
         self._trouble(away)
-        self._stop.set()
-        while self.server._runner is not None:
-            await self.clock.sleep(timedelta(milliseconds=1))
-        self._market = Diary("venue", codecs()[1], self.clock, records=self._market.lose())
-        await self.clock.sleep(timedelta(seconds=away))
-        await self._open_exchange()
+        await self.there.restart(away)
 
     def _trouble(self, seconds=0.0):
         self.calm_since = self.clock.now() + timedelta(seconds=seconds)
 
     @property
     def _is_calm(self):
-        mischief = self.server.mischief
-        return (
-            self.is_trading
-            and mischief.faults == NO_FAULTS
-            and not self.server.sockets.silent
-            and not any(mischief._ordered.values())
-            and self.server.rest.go_on.is_set()
-        )
+        return self.is_trading and self.there.behaves
 
     # In the end
 
@@ -409,16 +326,15 @@ class World(Promises):
     async def come_to_rest(self):
         """Everybody behaves from now on: in the end all must agree."""
         await self.behave()
-        self.control.let_go()
-        for each in self.server.mischief._ordered.values():
-            each.clear()
+        self.there.let_go()
+        self.there.forget_accidents()
         if self.script.seed % 3 == 0:
             await self.until_trading()
             self.tell("flatten in the end")
             await self.flatten()
         for _ in range(int(_CALM.total_seconds() // 30)):
-            for symbol in (BTC, XRP):
-                self._trade(symbol, self.prices[symbol], Decimal(1), Side.BUY)
+            for symbol in self.there.place.symbols:
+                await self.there.trade(symbol, self.there.prices[symbol], Decimal(1), Side.BUY)
             await self.let_pass(30)
         assert self.is_trading, "never reconciled"
         self.tell("looked at in the end")
@@ -433,7 +349,7 @@ class World(Promises):
 
     def die_at_last(self):
         self.life.die()
-        self._stop.set()
+        self.there.end()
 
 
 def _on(grid, value):

@@ -66,7 +66,7 @@ class Floor:
             wiring.roster(self.settings, self.clock),
             engine=self.engine,
             state=state,
-            parts=(),
+            parts=wiring.subaccounts(self.settings, self.clock),
             desk_states={},
             allocation=AllocationState(),
             paper=None,

@@ -31,6 +31,7 @@ KEEPERS = (
     "execution.holdings",
     "execution.kill_switch",
     "execution.ledger",
+    "execution.liquidation",
     "execution.live_matching",
     "execution.paper_charges",
     "execution.paper_margin",
@@ -39,6 +40,7 @@ KEEPERS = (
     "execution.reconcile",
     "execution.targets",
     "execution.tightening",
+    "execution.trial",
     "execution.venues.paper",
     "risk.allocation_rules",
     "risk.approval",
@@ -65,6 +67,8 @@ KEEPERS = (
     "sextant.referrals",
     "sextant.session",
     "sextant.sight",
+    "sextant.trials",
+    "sextant.unheeded",
     "sextant.vigil",
 )
 ONLY_LIVE = {
@@ -132,6 +136,12 @@ ONLY_OUTLIVED = dict.fromkeys(
 """What only a venue calls for that would outlive us."""
 
 
+ONLY_LIQUIDATED = dict.fromkeys(
+    ("execution.liquidation.takes_down", "execution.liquidation.venues_order"),
+    "its stops leave the venue nothing to take: test_liquidation_daemon.py",
+)
+"""What is called only for a position that the venue takes by force."""
+
 ONLY_RELISTED = dict.fromkeys(
     (
         "execution.engine.Engine.relist",
@@ -144,6 +154,28 @@ ONLY_RELISTED = dict.fromkeys(
     "a paper venue's terms are ours: test_terms_change_daemon.py",
 )
 """What only a venue calls for whose terms change."""
+
+
+ONLY_TRIED = {
+    **dict.fromkeys(
+        (
+            "execution.trial.TrialVenue.check",
+            "execution.trial.TrialVenue.last_price",
+            "execution.trial.TrialVenue.remedy",
+        ),
+        "a port",
+    ),
+    "sextant.trials.try_each": "for `sextant check`",
+    **dict.fromkeys(
+        (
+            "execution.trial.trial_order",
+            "execution.trial.tried",
+            "sextant.trials.require_accepted",
+        ),
+        "a paper venue takes every order that it lists: test_trial_orders.py",
+    ),
+}
+"""What only a start at a venue calls that is not our own."""
 
 
 @contextlib.contextmanager

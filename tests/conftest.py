@@ -23,3 +23,12 @@ def shared_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return SHARED_DATA
+
+
+@pytest.fixture
+def held_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A made-up market waits for the daemon that `builders_daemon.ran` runs in it."""
+    from sextant import markets  # here: the tests of risk/ alone run without the daemon
+    from tests.builders_daemon import HeldClock
+
+    monkeypatch.setattr(markets, "PacedClock", HeldClock)

@@ -28,7 +28,14 @@ from execution.venue import OrderChanged
 from execution.venue_books import VenueBooks
 from execution.venues.binance_rows import charge_of_row, milliseconds
 from risk.intent import Purpose
-from sextant.rehearsal.faults import UNPROCESSED, Accident, Faults, Mischief, Shuffle
+from sextant.rehearsal.faults import (
+    ANSWERED_BADLY,
+    UNPROCESSED,
+    Accident,
+    Faults,
+    Mischief,
+    Shuffle,
+)
 from tests.builders_venue import BTC
 
 ETH = Symbol("ETH/USDT")
@@ -37,6 +44,8 @@ LISTEN_KEY = "listen-key-of-binance"
 _STATUS = {Accident.REFUSE_503: 503, Accident.REFUSE_429: 429, Accident.FAIL_AFTER: 502}
 _LOST = frozenset({Accident.DROP_REQUEST, Accident.DROP_ANSWER})
 _PLENTY = Decimal(1_000_000)
+_AT_ONCE = timedelta(0)
+_NO_SUCH_ORDER = -2013, "Order does not exist."
 _SIGNED = {"timestamp", "recvWindow", "signature"}
 _WORDS = {
     OrderStatus.OPEN: "NEW",
@@ -92,6 +101,7 @@ class Plain:
     order_id: int
     form: dict[str, str]
     name: str
+    placed_at: int
     status: OrderStatus = OrderStatus.OPEN
     filled: Decimal = Decimal(0)
     cost: Decimal = Decimal(0)
@@ -109,6 +119,7 @@ class Waiting:
 
     algo_id: int
     form: dict[str, str]
+    placed_at: int
     status: str = "NEW"
     placed: int | None = None
     at: int = 0
@@ -118,7 +129,7 @@ class Waiting:
 @dataclass(slots=True)
 class Peer:
     socket: web.WebSocketResponse
-    outbox: "asyncio.Queue[str | None]" = field(default_factory=asyncio.Queue)
+    outbox: "asyncio.Queue[tuple[timedelta, str] | None]" = field(default_factory=asyncio.Queue)
 
 
 class BinanceAccount:
@@ -142,6 +153,8 @@ class BinanceAccount:
         self.is_hedged = False
         self.settings = {market: ["CROSSED", 20] for market in self.symbols}
         self.countdowns: dict[str, int] = {}
+        self.lags: dict[str, timedelta] = {}  # of what userTrades tells of a market
+        self.order_lags: dict[str, timedelta] = {}  # of what questions tell of its new orders
         self.listeners: list[Any] = []
         self._numbers = itertools.count(8_886_774)
         self._entries: dict[str, Decimal] = {}  # average prices of positions
@@ -155,7 +168,8 @@ class BinanceAccount:
         if any(o.name == name and not o.status.is_final for o in self.plain.values()):
             raise Declined(-4116, "ClientOrderId is duplicated.")
         self._require_one_way(form)
-        placed = Plain(order_id=next(self._numbers), form=form, name=name, at=self.now_ms)
+        now, number = self.now_ms, next(self._numbers)
+        placed = Plain(order_id=number, form=form, name=name, placed_at=now, at=now)
         core = self._core_order(placed)
         if (refusal := self.matching.refusal(core)) is not None:
             raise _declined(refusal)
@@ -180,7 +194,8 @@ class BinanceAccount:
         self._require_one_way(form)
         if "reduceOnly" in form and not self.books.reducible(self.symbols[market], _side(form)):
             raise Declined(-2022, "ReduceOnly Order is rejected.")
-        waiting = Waiting(algo_id=next(self._numbers), form=form, at=self.now_ms)
+        now = self.now_ms
+        waiting = Waiting(algo_id=next(self._numbers), form=form, placed_at=now, at=now)
         if self._is_set_off(waiting):
             raise Declined(-2021, "Order would immediately trigger.")
         self.waiting[waiting.algo_id] = waiting
@@ -452,13 +467,14 @@ class BinanceAccount:
             case "GET income":
                 return self._income(form)
             case "GET openOrders":
-                return [self._row(placed) for placed in self._open()]
+                return [self._row(placed) for placed in self._open() if self._is_told(placed)]
             case "GET openAlgoOrders":
-                return [self._algo_row(w) for w in self.waiting.values() if w.status == "NEW"]
+                waiting = [w for w in self.waiting.values() if w.status == "NEW"]
+                return [self._algo_row(one) for one in waiting if self._is_told(one)]
             case "GET order":
-                return self._row(self._find(form, -2013, "Order does not exist."))
+                return self._row(self._told(self._find(form, *_NO_SUCH_ORDER)))
             case "GET algoOrder":
-                return self._algo_row(self._find_waiting(form, -2013, "Order does not exist."))
+                return self._algo_row(self._told(self._find_waiting(form, *_NO_SUCH_ORDER)))
             case "POST order":
                 return self._row(self.place(form))
             case "POST algoOrder":
@@ -494,6 +510,15 @@ class BinanceAccount:
                 return {"symbol": market, "countdownTime": form["countdownTime"]}
         raise Declined(-1116, f"{what}?")
 
+    def _told(self, one: Any) -> Any:
+        if not self._is_told(one):
+            raise Declined(*_NO_SUCH_ORDER)
+        return one
+
+    def _is_told(self, one: Plain | Waiting) -> bool:
+        lag = self.order_lags.get(one.form["symbol"], _AT_ONCE)
+        return one.placed_at <= self.now_ms - lag // timedelta(milliseconds=1)
+
     def _find(self, form: dict[str, str], code: int, words: str) -> Plain:
         """By id, else the newest of that name in that market."""
         for placed in reversed(self.plain.values()):
@@ -510,7 +535,9 @@ class BinanceAccount:
         raise Declined(code, words)
 
     def _user_trades(self, form: dict[str, str]) -> list[dict[str, Any]]:
+        known = self.now_ms - self.lags.get(form["symbol"], _AT_ONCE) // timedelta(milliseconds=1)
         rows = [row for row in self.trades if row["symbol"] == form["symbol"]]
+        rows = [row for row in rows if row["time"] <= known]
         if "fromId" in form:
             assert "startTime" not in form
             rows = [row for row in rows if row["id"] >= int(form["fromId"])]
@@ -521,10 +548,10 @@ class BinanceAccount:
         return rows[: int(form["limit"])]
 
     def _income(self, form: dict[str, str]) -> list[dict[str, Any]]:
-        assert form["incomeType"] == "FUNDING_FEE"
         since, until, size = (int(form[name]) for name in ("startTime", "endTime", "limit"))
         assert 0 <= until - since <= 7 * 24 * 3_600_000
-        rows = [row for row in self.incomes if since <= row["time"] <= until]
+        kept = (row for row in self.incomes if row["incomeType"] == form["incomeType"])
+        rows = [row for row in kept if since <= row["time"] <= until]
         return rows[(int(form["page"]) - 1) * size :][:size]
 
     def _account(self) -> dict[str, Any]:
@@ -580,6 +607,7 @@ class BinanceVenueServer:
         self.instead: dict[str, list[tuple[int, str]]] = {}  # bodies in place of answers
         self.after: dict[str, str] = {}  # headers of a refusal for haste
         self.paths: list[str] = []
+        self.silent = False  # sockets stay open, and nothing is said over them
         self.port = 0
         self._go_on = asyncio.Event()
         self._go_on.set()
@@ -628,6 +656,10 @@ class BinanceVenueServer:
     def let_go(self):
         self._go_on.set()
 
+    @property
+    def hangs(self):
+        return not self._go_on.is_set()
+
     def close_sockets(self):
         for peer in self.peers:
             peer.outbox.put_nowait(None)
@@ -635,21 +667,26 @@ class BinanceVenueServer:
     def say(self, message):
         """Over the stream, whatever the faults."""
         for peer in self.peers:
-            peer.outbox.put_nowait(orjson.dumps(message).decode())
+            peer.outbox.put_nowait((_AT_ONCE, orjson.dumps(message).decode()))
+
+    def expire_keys(self):
+        """Have the streams' keys expire, as after an hour in which nobody kept them alive."""
+        self.say({"e": "listenKeyExpired", "E": self.account.now_ms, "listenKey": LISTEN_KEY})
 
     def _tell(self, message):
-        for peer in tuple(self.peers):
+        for peer in () if self.silent else tuple(self.peers):
             peer.shuffle.tell(message)
             if self.mischief.happens(self.mischief.faults.sockets_closed):
                 peer.outbox.put_nowait(None)
 
     async def _serve_socket(self, request):
         self.paths.append(request.path_qs)
-        if request.query.get("listenKey") != LISTEN_KEY:
+        is_dead = self.mischief.happens(self.mischief.faults.tokens_expired)
+        if is_dead or request.query.get("listenKey") != LISTEN_KEY:
             raise web.HTTPBadRequest
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        peer = _Listener(socket, self.mischief)
+        peer = _Listener(socket, self.mischief, self.account.clock)
         self.peers.append(peer)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -671,16 +708,20 @@ class BinanceVenueServer:
         if self.instead.get(what):
             status, body = self.instead[what].pop(0)
             return web.Response(status=status, text=body, content_type="application/json")
-        status, body = await self._answer(request, what)
+        text = await request.text() if request.method in ("POST", "PUT") else request.query_string
+        faults, clock = self.mischief.faults, self.account.clock
+        if accident is Accident.LATE:
+            await clock.sleep(self.mischief.delay(faults.lateness_delay))
+        status, body = self._answer(request, what, text)
         if accident is Accident.HANG:
             self._go_on.clear()
             await self._go_on.wait()
-        elif accident is not Accident.NONE:
+        elif accident in ANSWERED_BADLY:
             return self._befall(request, accident)
+        await clock.sleep(self.mischief.delay(faults.answer_delay))
         return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
 
-    async def _answer(self, request, what):
-        text = await request.text() if request.method in ("POST", "PUT") else request.query_string
+    def _answer(self, request, what, text):
         try:
             form = self._checked(request, what, text)
             self.requests.append((what, form))
@@ -731,16 +772,23 @@ class BinanceVenueServer:
 class _Listener(Peer):
     """A socket of the stream, by way of what may befall its messages."""
 
-    def __init__(self, socket, mischief):
+    def __init__(self, socket, mischief, clock):
         super().__init__(socket)
         self.shuffle = Shuffle(mischief, self._put)
+        self._mischief, self._clock = mischief, clock
 
     def _put(self, message):
-        self.outbox.put_nowait(orjson.dumps(message).decode())
+        delay = self._mischief.delay(self._mischief.faults.event_delay)
+        self.outbox.put_nowait((delay, orjson.dumps(message).decode()))
 
     async def send_all(self):
-        while (text := await self.outbox.get()) is not None:
-            await self.socket.send_str(text)
+        while (letter := await self.outbox.get()) is not None:
+            delay, text = letter
+            await self._clock.sleep(delay)
+            try:
+                await self.socket.send_str(text)
+            except ConnectionError:
+                break
         await self.socket.close()
 
 

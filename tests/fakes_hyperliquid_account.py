@@ -137,6 +137,8 @@ class HyperliquidAccount:
     funding: list[dict[str, Any]] = field(default_factory=list)
     last: dict[str, Decimal] = field(default_factory=dict)
     cancels_all_at: int | None = None
+    lags: dict[str, timedelta] = field(default_factory=dict)  # of what its history has of a coin
+    order_lags: dict[str, timedelta] = field(default_factory=dict)  # of its answers after orders
     fills_name_orders: bool = False
     matching: BookMatching = field(init=False)
     books: VenueBooks = field(init=False)
@@ -212,6 +214,17 @@ class HyperliquidAccount:
         row = {"delta": delta | {"usdc": str(-amount)}, "hash": "0x0", "time": self.now_ms}
         self.funding.append(row)
         self.books.charge(charge_of_row(row, symbol_of(coin)))
+
+    def history(self) -> list[dict[str, Any]]:
+        """The fills that are told to whoever asks, oldest first."""
+        late = {coin: lag // timedelta(milliseconds=1) for coin, lag in self.lags.items()}
+        now = self.now_ms
+        return [row for row in self.fills if row["time"] + late.get(row["coin"], 0) <= now]
+
+    def is_told(self, kept: Kept) -> bool:
+        """Whether answers to questions have the order yet."""
+        lag = self.order_lags.get(kept.coin, timedelta(0)) // timedelta(milliseconds=1)
+        return kept.placed_ms <= self.now_ms - lag
 
     def positions(self) -> dict[str, Decimal]:
         balances = self.books.balances

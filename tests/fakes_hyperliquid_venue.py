@@ -5,9 +5,12 @@ nonce and by its term. `wrongs` lists what no client of ours may ever send; acti
 those that trade are among it.
 """
 
+import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +20,14 @@ import orjson
 from aiohttp import web
 from ccxt.static_dependencies import keccak, msgpack
 
-from sextant.rehearsal.faults import NO_FAULTS, UNPROCESSED, Accident, Mischief, Shuffle
+from sextant.rehearsal.faults import (
+    ANSWERED_BADLY,
+    NO_FAULTS,
+    UNPROCESSED,
+    Accident,
+    Mischief,
+    Shuffle,
+)
 from tests.fakes_hyperliquid_account import COINS, LEVERAGE, HyperliquidAccount
 from tests.wire.loopback import LoopbackServer, Peer, json_response
 
@@ -93,7 +103,9 @@ class HyperliquidVenueServer(LoopbackServer):
         self.page = PAGE
         self._nonces: list[int] = []
         self._shuffles: dict[Peer, Shuffle] = {}
-        self._out: list[tuple[Peer, Any]] = []
+        self._outboxes: dict[Peer, asyncio.Queue[tuple[timedelta, Any] | None]] = {}
+        self._go_on = asyncio.Event()
+        self._go_on.set()
 
     @property
     def urls(self) -> dict[str, Any]:
@@ -119,17 +131,13 @@ class HyperliquidVenueServer(LoopbackServer):
 
     async def trade(self, coin: str, price: str, quantity: str = "0") -> None:
         self.account.trade(coin, Decimal(price), Decimal(quantity))
-        await self.flush()
 
     async def pass_time(self, now_ms: int) -> None:
         self.account.pass_time(now_ms)
-        await self.flush()
 
     async def place(self, wire: dict[str, Any]) -> dict[str, Any]:
         """An order of the account that somebody else has placed."""
-        answer = self.account.place(wire)
-        await self.flush()
-        return answer
+        return self.account.place(wire)
 
     def next(self, *accidents: Accident) -> None:
         """What becomes of the next actions."""
@@ -147,17 +155,47 @@ class HyperliquidVenueServer(LoopbackServer):
             if not order.status.lower().endswith("rejected")
         ]
 
-    async def flush(self) -> None:
-        """Send what waits to be told."""
-        out, self._out = self._out, []
-        for peer, message in out:
-            await peer.send(message)
-            if self.mischief.happens(self.mischief.faults.sockets_closed):
-                await peer.socket.close()
+    def let_go(self) -> None:
+        """Answer what hangs."""
+        self._go_on.set()
+
+    @property
+    def hangs(self) -> bool:
+        return not self._go_on.is_set()
+
+    async def deafen(self) -> None:
+        self.let_go()
+        await super().deafen()
+
+    def hang_up(self) -> None:
+        """Close every socket, after what is to be said over it."""
+        for outbox in self._outboxes.values():
+            outbox.put_nowait(None)
 
     # Sockets
 
+    @asynccontextmanager
+    async def beside(self, peer: Peer) -> AsyncIterator[None]:
+        self._outboxes[peer] = asyncio.Queue()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                telling = tasks.create_task(self._tell_all(peer))
+                yield
+                telling.cancel()
+        finally:
+            del self._outboxes[peer]
+            self._shuffles.pop(peer, None)
+
+    async def _tell_all(self, peer: Peer) -> None:
+        while (letter := await self._outboxes[peer].get()) is not None:
+            delay, message = letter
+            await self.clock.sleep(delay)
+            await peer.send(message)
+        await peer.socket.close()
+
     async def obey(self, peer: Peer, command: dict[str, Any]) -> None:
+        if self.silent:
+            return
         if command["method"] == "ping":
             await peer.send({"channel": "pong"})
             return
@@ -171,7 +209,7 @@ class HyperliquidVenueServer(LoopbackServer):
             return
         self._shuffles.setdefault(peer, Shuffle(self.mischief, self._sender(peer)))
         if wish["type"] == "userFills":
-            fills = sorted(self.account.fills, key=lambda row: -row["time"])[:PAGE]
+            fills = sorted(self.account.history(), key=lambda row: -row["time"])[:PAGE]
             data = {"isSnapshot": True, "user": self.master, "fills": fills}
             await peer.send({"channel": "userFills", "data": data})
         if wish["type"] == TRANSFERS:
@@ -180,7 +218,13 @@ class HyperliquidVenueServer(LoopbackServer):
         peer.topics.add(topic)
 
     def _sender(self, peer: Peer) -> Callable[[Any], None]:
-        return lambda message: self._out.append((peer, message))
+        def send(message: Any) -> None:
+            faults, outbox = self.mischief.faults, self._outboxes[peer]
+            outbox.put_nowait((self.mischief.delay(faults.event_delay), message))
+            if self.mischief.happens(faults.sockets_closed):
+                outbox.put_nowait(None)
+
+        return send
 
     async def deposit(self, usdc: str) -> None:
         """Money comes from elsewhere."""
@@ -198,7 +242,7 @@ class HyperliquidVenueServer(LoopbackServer):
     def _tell(self, channel: str, row: dict[str, Any]) -> None:
         fills = {"user": self.master, "fills": [row]}
         message = {"channel": channel, "data": fills if channel == "userFills" else [row]}
-        for peer in self.peers:
+        for peer in () if self.silent else self.peers:
             if f"{channel}:{self.master}" in peer.topics:
                 self._shuffles[peer].tell(orjson.dumps(message).decode())
 
@@ -218,14 +262,16 @@ class HyperliquidVenueServer(LoopbackServer):
         accident = self.mischief.strike(method)
         if accident in UNPROCESSED:
             return _befallen(request, accident)
+        if accident is Accident.LATE:
+            await self.clock.sleep(self.mischief.delay(self.mischief.faults.lateness_delay))
         self.account.pass_time(self.account.now_ms)
         answer = work()
-        await self.flush()
         if accident is Accident.HANG:
-            self.hold.clear()
-            await self.hold.wait()
-        elif accident is not Accident.NONE:
+            self._go_on.clear()
+            await self._go_on.wait()
+        elif accident in ANSWERED_BADLY:
             return _befallen(request, accident)
+        await self.clock.sleep(self.mischief.delay(self.mischief.faults.answer_delay))
         return answer if isinstance(answer, web.Response) else json_response(answer)
 
     def _act(self, request: dict[str, Any]) -> Any:
@@ -310,7 +356,7 @@ class HyperliquidVenueServer(LoopbackServer):
         }
         of_account = {
             "orderStatus": self._order_status,
-            "frontendOpenOrders": lambda _: [order.whole() for order in self.account.open],
+            "frontendOpenOrders": lambda _: self._open_orders(),
             "userFillsByTime": self._fills_by_time,
             "userFunding": self._funding,
             "clearinghouseState": lambda _: self._state(),
@@ -335,15 +381,19 @@ class HyperliquidVenueServer(LoopbackServer):
     def _middles(self) -> dict[str, str]:
         return {coin: str(price) for coin, price in self.account.last.items()} | self.old_middles
 
+    def _open_orders(self) -> list[dict[str, Any]]:
+        account = self.account
+        return [order.whole() for order in account.open if account.is_told(order)]
+
     def _order_status(self, query: dict[str, Any]) -> Any:
         kept = self.account.find(query["oid"])
-        if kept is None or self.hides_orders:
+        if kept is None or self.hides_orders or not self.account.is_told(kept):
             self.hides_orders = max(self.hides_orders - 1, 0)
             return {"status": "unknownOid"}
         return {"status": "order", "order": kept.told(kept.whole())}
 
     def _fills_by_time(self, query: dict[str, Any]) -> Any:
-        rows = [row for row in self.account.fills if row["time"] >= query["startTime"]]
+        rows = [row for row in self.account.history() if row["time"] >= query["startTime"]]
         return rows[: self.page]
 
     def _state(self) -> Any:

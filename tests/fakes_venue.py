@@ -1,8 +1,11 @@
 """A venue that behaves as badly as a real one may, without ever breaking its word."""
 
 from collections import deque
+from dataclasses import replace
 
-from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venue import OrderChanged, OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venues.paper import PaperVenue
+from risk.approval import _SEAL
 
 
 class FlakyVenue:
@@ -50,6 +53,19 @@ class FlakyVenue:
                 raise OutcomeUnknown("no answer; it got there")
         await self._venue.cancel(client_order_id)
 
+    async def amend(self, client_order_id, **terms):
+        match self._mishap("unavailable", "refused", "lost", "unanswered"):
+            case "unavailable":
+                raise VenueUnavailable("the line is down")
+            case "refused":
+                raise OrderRefused("not today")
+            case "lost":
+                raise OutcomeUnknown("no answer; it never got there")
+            case "unanswered":
+                await self._venue.amend(client_order_id, **terms)
+                raise OutcomeUnknown("no answer; it got there")
+        await self._venue.amend(client_order_id, **terms)
+
     async def order(self, client_order_id):
         self._refuse_to_tell()
         return await self._venue.order(client_order_id)
@@ -93,6 +109,29 @@ class FlakyVenue:
     def _refuse_to_tell(self):
         if self._mishap("unavailable"):
             raise VenueUnavailable("the line is down")
+
+
+class AmendingPaper(PaperVenue):
+    """The paper venue, but that it attaches no stop, and changes one in place, at once."""
+
+    amends, attaches_stops = True, False
+
+    async def submit(self, order):
+        bare = replace(order.intent, stop=None)
+        await super().submit(replace(order, intent=bare, seal=_SEAL))
+
+    async def amend(self, client_order_id, *, trigger, quantity):
+        working = self._matching._state.orders.get(client_order_id)
+        grid = self._matching._instruments[working.view.symbol] if working is not None else None
+        if working is None or working.is_final or working.is_triggered:
+            raise OrderRefused(f"{client_order_id}: there is no such stop")
+        if quantity < grid.min_quantity or quantity % grid.lot or trigger % grid.tick:
+            raise OrderRefused(f"{client_order_id}: off the grid")
+        changed = replace(working.view, trigger=trigger, quantity=quantity)
+        facts = []
+        now = self._clock.now()
+        self._matching._do(facts, OrderChanged(order=changed, at=now, reason="amended"))
+        await self._record(facts)
 
 
 class ReservingVenue:

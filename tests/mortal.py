@@ -1,6 +1,7 @@
 """Lives of a daemon, each of which ends itself by kill -9 at the first moment that no life before
-has ended at. Run as a program: it has imported all there is, and forks a life for every line of
-its input.
+has ended at, unless it may end there again.
+
+Run as a program: it has imported all there is, and forks a life for every line of its input.
 
 A moment is `what kind when nth`: after each record of the daemon's journal, each committed for
 itself; before and after each request to the exchange, and each message to its sockets. `nth` counts
@@ -80,6 +81,8 @@ def asked(url, body):
     if method != "AddOrder":
         return method
     form = json.loads(body) if body.startswith("{") else {k: v for k, [v] in parse_qs(body).items()}
+    if str(form.get("validate")).lower() == "true":
+        return "AddOrder:trial"
     if form["ordertype"].startswith("stop"):
         return "AddOrder:stop"
     reduces = str(form.get("reduce_only")).lower() == "true"
@@ -112,7 +115,7 @@ def live(wanted):
         os.dup2(said, stream.fileno())
     kept = os.open(wanted["points"], os.O_RDWR | os.O_CREAT | os.O_APPEND)
     with open(wanted["points"]) as lines:  # noqa: PTH123 - beside what is written by number
-        done = set(lines.read().splitlines())
+        done = set() if wanted["again"] else set(lines.read().splitlines())
     arm(Moments(done=done, cap=wanted["cap"], at=wanted["at"], kept=kept))
     signal.alarm(wanted["longest"])  # its end where no moment is left
     sys.argv = ["sextant", *wanted["command"]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Final
 
 import aiohttp
@@ -14,6 +15,7 @@ from execution.venue import NotTraded, OrderRefused, OutcomeUnknown, VenueUnavai
 FAILURES: Final = (ccxt.BaseError, aiohttp.ClientError, OSError, TimeoutError)
 """What a request can come to, beside an answer."""
 
+_UNTOLD: Final = timedelta(minutes=1)  # ours: how long questions can lag behind fills
 _QUOTED: Final = 200  # characters of an answer that an error repeats
 _UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError)
 
@@ -32,6 +34,19 @@ def require_listed(venue: str, symbols: Iterable[Symbol], listed: Container[str]
         raise NotTraded(
             f"{venue} does not list {', '.join(missing)}: take it out of the configuration"
         )
+
+
+def require_forgotten(order: str, *, filled_at: datetime, now: datetime) -> None:
+    """Raise where `order`, of which there is a fill, may yet be told, though it is not known now.
+
+    A venue can tell a fill before it answers questions after the order. Whose it is nobody may
+    guess: a fill of ours that is taken for a foreign one is never booked.
+
+    Raises:
+        VenueUnavailable: the fill is of the last minute; ask again.
+    """
+    if now - filled_at < _UNTOLD:
+        raise VenueUnavailable(f"{order}, which has filled, is not told yet")
 
 
 def placing_fault_unsaid(error: BaseException, text: str) -> Fault:

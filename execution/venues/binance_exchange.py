@@ -26,7 +26,13 @@ from execution.venue import (
     OutcomeUnknown,
     VenueUnavailable,
 )
-from execution.venues.answers import FAILURES, KeyRefused, reading, require_listed
+from execution.venues.answers import (
+    FAILURES,
+    KeyRefused,
+    reading,
+    require_forgotten,
+    require_listed,
+)
 from execution.venues.binance_answers import (
     AccountRefused,
     asking_fault,
@@ -40,6 +46,8 @@ from execution.venues.binance_line import BinanceLine
 from execution.venues.binance_names import Names
 from execution.venues.binance_orders import BinanceOrders
 from execution.venues.binance_rows import (
+    FUNDING,
+    INSURANCE,
     Json,
     balances_told,
     charge_of_row,
@@ -58,7 +66,6 @@ from execution.venues.binance_wire import (
     ticket_of,
     wire_form,
 )
-from execution.venues.fee_tier import FeeTier
 from execution.venues.heard import Heard
 
 _PAGE: Final = 1_000  # trades, or payments of funding, the most in one answer
@@ -106,6 +113,7 @@ class BinanceExchange:
         self._orders = BinanceOrders(line, self._names, terms.leverage.keys())
         self._settled = (since, 0)  # so many fills are older than that
         self._heard_until = clock.now() - _FIRST_LOOK
+        self._was_forced = False  # lately: those of a day are looked at when it is opened
 
     @property
     def name(self) -> str:
@@ -187,17 +195,14 @@ class BinanceExchange:
             found[symbol] = replace(grid, max_leverage=most)
         return found
 
-    async def fee_tiers(self, symbols: Sequence[Symbol]) -> dict[Symbol, FeeTier]:
-        """What the account pays in each market, before what paying in BNB takes off."""
-        tiers = {}
+    async def taker_fees(self, symbols: Sequence[Symbol]) -> dict[Symbol, Decimal]:
+        """What a taker pays in each market, before what paying in BNB takes off."""
+        fees = {}
         for symbol, market in (await self._line.market_ids(symbols)).items():
             told = await self._line.ask("fapiPrivateGetCommissionRate", {"symbol": market})
             with reading(f"{self.name} commissionRate"):
-                tiers[symbol] = FeeTier(
-                    maker=Decimal(told["makerCommissionRate"]),
-                    taker=Decimal(told["takerCommissionRate"]),
-                )
-        return tiers
+                fees[symbol] = Decimal(told["takerCommissionRate"])
+        return fees
 
     # Orders
 
@@ -269,13 +274,16 @@ class BinanceExchange:
         return fills
 
     async def charges(self, *, since: datetime | None) -> Sequence[Charge]:
-        """Payments of funding; Binance tells those of three months."""
+        """Payments of funding, and for liquidations, once there was one; Binance tells those of
+        three months."""
         await self._line.listings()
         symbols = self._line.symbols
         start = self._since if since is None else max(since, self._since)
         charges: dict[str, Charge] = {}
         for begin, end in windows(start, self._clock.now() + _LATE):
-            rows = await self._funding(begin, end)
+            rows = await self._income(FUNDING, begin, end)
+            if self._was_forced:
+                rows += await self._income(INSURANCE, begin, end)
             with reading(f"{self.name} income"):
                 listed = [(row, row["symbol"]) for row in rows if row["symbol"] in symbols]
                 told = [charge_of_row(row, symbols[market]) for row, market in listed]
@@ -300,7 +308,7 @@ class BinanceExchange:
 
         Every order: those that others have placed too. Whether conditional orders, and so our
         protective stops, go with them Binance does not say: reckon with it. Arm it only where the
-        account has neither; elsewhere entries expire by themselves (`Terms.entries_rest`).
+        account has neither; elsewhere entries end there by themselves (`place`, `expires_within`).
 
         Raises:
             ValueError: less than a second.
@@ -410,10 +418,10 @@ class BinanceExchange:
                     rows |= page
         return [rows[key] for key in sorted(rows, key=lambda key: (rows[key]["time"], key))]
 
-    async def _funding(self, begin: datetime, end: datetime) -> list[Json]:
+    async def _income(self, kind: str, begin: datetime, end: datetime) -> list[Json]:
         """The rows of a span, page by page: what comes meanwhile is newer, and shifts none."""
         query = {
-            "incomeType": "FUNDING_FEE",
+            "incomeType": kind,
             "startTime": str(milliseconds(begin)),
             "endTime": str(milliseconds(end)),
             "limit": str(_PAGE),
@@ -437,8 +445,12 @@ class BinanceExchange:
         for row in rows:
             with reading(f"{self.name} userTrades"):
                 market, order_id = str(row["symbol"]), int(row["orderId"])
-                symbol = self._line.symbols[market]
+                symbol, at = self._line.symbols[market], at_milliseconds(row["time"])
             name = await self._orders.name_of(market, order_id)
+            if name is None:  # Binance has forgotten it: it goes by its own id
+                name = f"{market}-{order_id}"
+                require_forgotten(f"{self.name} {name}", filled_at=at, now=self._clock.now())
             with reading(f"{self.name} userTrades"):
                 fills.append(fill_of_row(row, symbol, client_order_id=name))
+        self._was_forced |= any(fill.forced for fill in fills)
         return fills

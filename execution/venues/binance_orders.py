@@ -66,15 +66,15 @@ class BinanceOrders:
             await self.find(client_order_id)
         return self._names.symbol(client_order_id)
 
-    async def name_of(self, market: str, order_id: int) -> str:
-        """The client order id of an order; one that Binance has forgotten goes by its own id."""
+    async def name_of(self, market: str, order_id: int) -> str | None:
+        """The client order id of an order; None if Binance does not know it."""
         name = self._names.name(market, order_id)
         if name is not None:
             return name
         row = await self._find("fapiPrivateGetOrder", {"symbol": market, "orderId": str(order_id)})
         if row is not None:
             self._plain(row)
-        return self._names.name(market, order_id) or f"{market}-{order_id}"
+        return self._names.name(market, order_id)
 
     def events(self, message: Json) -> list[VenueEvent]:
         """What a message tells of orders."""

@@ -22,6 +22,16 @@ _ZERO: Final = Decimal(0)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _EPOCH: Final = at_milliseconds(0)
 _PERPETUAL: Final = "PERPETUAL"
+FUNDING, INSURANCE = "FUNDING_FEE", "INSURANCE_CLEAR"
+"""Kinds of `income` that are charges; the second is paid for a liquidation."""
+
+_CHARGES: Final = {FUNDING: ChargeKind.FUNDING, INSURANCE: ChargeKind.LIQUIDATION}
+_LIQUIDATION: Final = "liquidation"
+_FORCED: Final = {
+    "autoclose-": _LIQUIDATION,
+    "adl_autoclose": "automatic deleveraging",
+    "settlement_autoclose-": "settlement",
+}
 _MOST_TOLD: Final = timedelta(days=7)  # of trades in one answer
 
 
@@ -59,6 +69,24 @@ _CONDITIONAL_STATUSES: Final = {
     "REJECTED": OrderStatus.REJECTED,
 }
 """Without FINISHED: what became of such an order, only the one that it placed can tell."""
+_PLAIN_KEYS: Final = {
+    "S": "side",
+    "q": "origQty",
+    "z": "executedQty",
+    "sp": "stopPrice",
+    "p": "price",
+    "R": "reduceOnly",
+    "X": "status",
+}
+_CONDITIONAL_KEYS: Final = {
+    "caid": "clientAlgoId",
+    "S": "side",
+    "q": "quantity",
+    "tp": "triggerPrice",
+    "p": "price",
+    "R": "reduceOnly",
+    "X": "algoStatus",
+}
 
 
 def order_of_row(row: Json, symbol: Symbol, *, client_order_id: str) -> VenueOrder:
@@ -86,17 +114,7 @@ def order_of_update(said: Json, symbol: Symbol, *, client_order_id: str) -> Venu
     Raises:
         LookupError, ArithmeticError, ValueError: it is none.
     """
-    return VenueOrder(
-        client_order_id=client_order_id,
-        symbol=symbol,
-        side=Side(said["S"].lower()),
-        quantity=Quantity(Decimal(said["q"])),
-        filled=Quantity(Decimal(said["z"])),
-        trigger=_price(said.get("sp", "0")),
-        limit=_price(said["p"]),
-        reduce_only=bool(said["R"]),
-        status=_PLAIN_STATUSES[said["X"]],
-    )
+    return order_of_row(_as_row(said, _PLAIN_KEYS), symbol, client_order_id=client_order_id)
 
 
 def conditional_of_row(row: Json, symbol: Symbol) -> VenueOrder:
@@ -105,14 +123,15 @@ def conditional_of_row(row: Json, symbol: Symbol) -> VenueOrder:
     Raises:
         LookupError, ArithmeticError, ValueError: it is none, or is told by another.
     """
-    return _conditional(
-        symbol,
+    return VenueOrder(
         client_order_id=row["clientAlgoId"],
-        side=row["side"],
-        quantity=row["quantity"],
-        trigger=row["triggerPrice"],
-        limit=row["price"],
-        reduce_only=row["reduceOnly"],
+        symbol=symbol,
+        side=Side(row["side"].lower()),
+        quantity=Quantity(Decimal(row["quantity"])),
+        filled=Quantity(_ZERO),
+        trigger=_price(row["triggerPrice"]),
+        limit=_price(row["price"]),
+        reduce_only=bool(row["reduceOnly"]),
         status=_CONDITIONAL_STATUSES[row["algoStatus"]],
     )
 
@@ -125,16 +144,12 @@ def conditional_of_update(said: Json, symbol: Symbol) -> VenueOrder | None:
     """
     if said["X"] in ("TRIGGERING", "TRIGGERED", "FINISHED"):
         return None
-    return _conditional(
-        symbol,
-        client_order_id=said["caid"],
-        side=said["S"],
-        quantity=said["q"],
-        trigger=said["tp"],
-        limit=said["p"],
-        reduce_only=said["R"],
-        status=_CONDITIONAL_STATUSES[said["X"]],
-    )
+    return conditional_of_row(_as_row(said, _CONDITIONAL_KEYS), symbol)
+
+
+def _as_row(said: Json, keys: Mapping[str, str]) -> Json:
+    """What the stream says by letters, by the names that answers have for it."""
+    return {name: said[letter] for letter, name in keys.items() if letter in said}
 
 
 def placed_by(row: Json) -> int | None:
@@ -146,6 +161,20 @@ def placed_by(row: Json) -> int | None:
 def fill_id(market_id: str, order_id: int, trade_id: int) -> str:
     """Trades are numbered by market, and one can have two orders of ours on its sides."""
     return f"{market_id}-{order_id}-{trade_id}"
+
+
+def forced_by(client_order_id: str, kind: str = "") -> str:
+    """The word for an order of the venue's own, which ends a position by force; empty: it is none.
+
+    A liquidation, an automatic deleveraging, or the settlement of what is delisted or delivered.
+
+    Source: developers.binance.com, USD-M futures, "Event: Order Update": special client order ids,
+    and the order type LIQUIDATION.
+    """
+    for start, word in _FORCED.items():
+        if client_order_id.startswith(start):
+            return word
+    return _LIQUIDATION if kind == "LIQUIDATION" else ""
 
 
 def fill_of_row(row: Json, symbol: Symbol, *, client_order_id: str) -> Fill:
@@ -165,6 +194,7 @@ def fill_of_row(row: Json, symbol: Symbol, *, client_order_id: str) -> Fill:
         fee_asset=row["commissionAsset"],
         liquidity=Liquidity.MAKER if row["maker"] else Liquidity.TAKER,
         filled_at=at_milliseconds(row["time"]),
+        forced=forced_by(client_order_id),
     )
 
 
@@ -188,20 +218,21 @@ def fill_of_update(said: Json, symbol: Symbol, *, client_order_id: str) -> Fill 
         fee_asset=said.get("N") or symbol.quote,
         liquidity=Liquidity.MAKER if said["m"] else Liquidity.TAKER,
         filled_at=at_milliseconds(said["T"]),
+        forced=forced_by(said["c"], said["o"]),
     )
 
 
 def charge_of_row(row: Json, symbol: Symbol) -> Charge:
-    """A payment of funding as `income` tells it; Binance counts what we receive.
+    """A payment of funding, or to the insurance fund, as `income` tells it: what we receive.
 
-    Its number is unique among payments of funding alone.
+    Its number is unique among payments of its kind alone.
 
     Raises:
         LookupError, ArithmeticError, ValueError: it is none.
     """
     return Charge(
         charge_id=f"{row['incomeType']}-{row['tranId']}-{row['symbol']}",
-        kind=ChargeKind.FUNDING,
+        kind=_CHARGES[row["incomeType"]],
         asset=row["asset"],
         amount=Decimal(row["income"]).copy_negate(),
         symbol=symbol,
@@ -236,30 +267,6 @@ def windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, dateti
         end = min(since + _MOST_TOLD, until)
         yield since, end
         since = end
-
-
-def _conditional(
-    symbol: Symbol,
-    *,
-    client_order_id: str,
-    side: str,
-    quantity: str,
-    trigger: str,
-    limit: str,
-    reduce_only: bool,
-    status: OrderStatus,
-) -> VenueOrder:
-    return VenueOrder(
-        client_order_id=client_order_id,
-        symbol=symbol,
-        side=Side(side.lower()),
-        quantity=Quantity(Decimal(quantity)),
-        filled=Quantity(_ZERO),
-        trigger=_price(trigger),
-        limit=_price(limit),
-        reduce_only=bool(reduce_only),
-        status=status,
-    )
 
 
 def _symbol_of(entry: Json) -> Symbol | None:

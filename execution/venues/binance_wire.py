@@ -14,7 +14,7 @@ from typing import Final
 
 from data.instrument import Instrument, Price, Quantity, Side, Symbol
 from execution.order import Order
-from execution.venue import OrderRefused
+from execution.venue import OrderRefused, Withheld
 from execution.venues.binance_rows import milliseconds
 from execution.venues.grid import on_grid
 
@@ -66,7 +66,7 @@ class Terms:
     margin: MarginType
     triggered_by: TriggerPrice
     receive_window: timedelta  # Binance takes no request that is older than this
-    entries_rest: timedelta | None  # a limit entry expires at the venue; None: it stays
+    entries_rest: timedelta | None  # the operator's end of a limit entry; None: it stays
 
     def __post_init__(self) -> None:
         if not timedelta(0) < self.receive_window <= _LONGEST_WINDOW:
@@ -123,9 +123,9 @@ def ticket_of(
     Binance has one time in force for both.
 
     Raises:
-        OrderRefused: its quantity is off the lot grid, its id is none for Binance, or it is a
-            conditional or post-only entry that has to expire, which Binance knows for other limit
-            orders alone.
+        OrderRefused: its quantity is off the lot grid, or its id is none for Binance.
+        Withheld: it is a conditional or post-only entry that has to expire, which Binance knows for
+            other limit orders alone.
     """
     order = on_grid(order, instrument)
     if not _CLIENT_ID.fullmatch(order.client_order_id):
@@ -133,7 +133,7 @@ def ticket_of(
     kind = _type_of(order)
     rests = kind is OrderType.LIMIT and not (order.reduce_only or order.post_only)
     if expires_within is not None and not (rests or order.reduce_only or kind is OrderType.MARKET):
-        raise OrderRefused(f"{order.client_order_id}: Binance lets no such order expire: {kind}")
+        raise Withheld(f"{order.client_order_id}: Binance lets no such order expire: {kind}")
     spans = [span for span in (terms.entries_rest, expires_within) if span is not None]
     expiry = min(spans) if spans and rests else None
     return Ticket(

@@ -9,13 +9,13 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.clock import Clock
 from data.faults import Refused
-from data.instrument import Symbol
+from data.instrument import Price, Quantity, Symbol
 from execution.charge import Charge
 from execution.fill import Fill
 from execution.order import Order
@@ -75,10 +75,12 @@ class Exchange(Protocol):
         """Send `order`, now, whether or not it was sent before.
 
         Args:
-            expires_within: An entry that rests ends there by then, if not before.
+            expires_within: An entry that rests has to end there by then, or is not sent; the end
+                that the operator wishes (`entries_rest`) is set where the exchange can do it.
 
         Raises:
             VenueUnavailable, OrderRefused, OutcomeUnknown: as `Venue.submit` does.
+            Withheld: it would rest, and cannot end there.
         """
         ...
 
@@ -138,6 +140,15 @@ class Exchange(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class AmendingExchange(Protocol):
+    """What an exchange may be able to do beside `Exchange`."""
+
+    async def amend(self, client_order_id: str, *, trigger: Price, quantity: Quantity) -> None:
+        """As `Venue.amend` does, whether or not it was asked before."""
+        ...
+
+
 class CcxtVenue:
     """An adapter of `execution.venue.Venue`; `open` it, let `run` run beside the engine, close it.
 
@@ -147,6 +158,7 @@ class CcxtVenue:
 
     def __init__(self, exchange: Exchange, *, clock: Clock, settings: CcxtVenueSettings) -> None:
         self._exchange = exchange
+        self._amending = exchange if isinstance(exchange, AmendingExchange) else None
         self._clock = clock
         self._settings = settings
         self._telling = Telling()
@@ -203,6 +215,22 @@ class CcxtVenue:
 
     async def cancel(self, client_order_id: str) -> None:
         await self._exchange.cancel(client_order_id)
+
+    @property
+    def amends(self) -> bool:
+        return self._amending is not None
+
+    async def amend(self, client_order_id: str, *, trigger: Price, quantity: Quantity) -> None:
+        if self._amending is None:
+            raise OrderRefused(f"{self.name}: {client_order_id}: nothing is amended here")
+        try:
+            await self._amending.amend(client_order_id, trigger=trigger, quantity=quantity)
+        except OffGrid:
+            self.off_grid.set()
+            raise
+        except (OutcomeUnknown, asyncio.CancelledError):
+            self._should_look.set()
+            raise
 
     def expires(self, within: timedelta) -> bool:
         """Whether the exchange can end an entry by itself so soon."""

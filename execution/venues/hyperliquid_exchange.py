@@ -16,7 +16,7 @@ from typing import Final
 
 from data.clock import Clock
 from data.faults import Fault
-from data.feeds.ccxt_source import as_rows
+from data.feeds.ccxt_source import as_rows, at_milliseconds
 from data.instrument import Instrument, Price, Symbol
 from execution.charge import Charge
 from execution.fill import Fill
@@ -28,9 +28,15 @@ from execution.venue import (
     OutcomeUnknown,
     VenueEvent,
     VenueUnavailable,
+    Withheld,
 )
-from execution.venues.answers import FAILURES, KeyRefused, reading, require_listed
-from execution.venues.fee_tier import FeeTier
+from execution.venues.answers import (
+    FAILURES,
+    KeyRefused,
+    reading,
+    require_forgotten,
+    require_listed,
+)
 from execution.venues.heard import Heard
 from execution.venues.hyperliquid_answers import (
     Declined,
@@ -51,7 +57,6 @@ from execution.venues.hyperliquid_wire import (
     balances_of,
     cancel_action,
     charge_of_row,
-    fee_tier_of,
     fill_of_row,
     handle_of,
     leverage_action,
@@ -60,6 +65,7 @@ from execution.venues.hyperliquid_wire import (
     name_of,
     order_action,
     switch_action,
+    taker_fee_of,
     ticket_of,
     transfers_told,
 )
@@ -153,31 +159,35 @@ class HyperliquidExchange:
         require_listed("hyperliquid", symbols, listed)
         return listed
 
-    async def fee_tiers(self, symbols: Sequence[Symbol]) -> dict[Symbol, FeeTier]:
-        """What the account pays by its volume of fourteen days: the same for all perpetuals."""
+    async def taker_fees(self, symbols: Sequence[Symbol]) -> dict[Symbol, Decimal]:
+        """What a taker pays by the volume of fourteen days: the same for all perpetuals."""
         told = await self._line.ask_of_account("userFees")
         with reading("hyperliquid userFees"):
-            return dict.fromkeys(symbols, fee_tier_of(told))
+            return dict.fromkeys(symbols, taker_fee_of(told))
 
     async def set_leverage(self, symbol: Symbol, leverage: int) -> None:
         """Set what a position in `symbol` may borrow, on cross margin; it stays so.
 
         Raises:
             OrderRefused: it is not listed, or has less.
-            VenueUnavailable, OutcomeUnknown: as for `place`; it may be repeated.
+            VenueUnavailable: it may be set or not; repeat it.
         """
         listing = await self._listing(symbol, "updateLeverage")
+        asked = f"updateLeverage: {symbol}"
         try:
             await self._act(leverage_action(listing.asset, leverage), self._limits.change)
         except FAILURES as error:
-            raise self._placing_fault(error, f"updateLeverage: {symbol}") from error
+            fault = self._placing_fault(error, asked)
+            if isinstance(fault, OutcomeUnknown):
+                raise asking_fault(error, f"hyperliquid {asked}") from error
+            raise fault from error
 
     # Orders
 
     async def place(self, order: Order, *, expires_within: timedelta | None = None) -> None:
         client_order_id = order.client_order_id
         if expires_within is not None and order.rests and not order.reduce_only:
-            raise OrderRefused(f"hyperliquid: {client_order_id}: no order expires there")
+            raise Withheld(f"hyperliquid: {client_order_id}: no order expires there")
         listing = await self._listing(order.symbol, client_order_id)
         ticket_of(order, listing, self._terms, middle=Price(Decimal(1)))  # refuse before asking
         if await self._is_there(client_order_id):
@@ -387,16 +397,21 @@ class HyperliquidExchange:
         name = await self._name(row)
         with reading("hyperliquid userFills"):
             symbol = symbols[row["coin"]]
-            return fill_of_row(str(row["tid"]), row, symbol, client_order_id=name)
+            fill_id, account = str(row["tid"]), self._line.account
+            return fill_of_row(fill_id, row, symbol, client_order_id=name, account=account)
 
     async def _name(self, row: Json) -> str:
         """What we call the order of a fill: not every fill says."""
         with reading("hyperliquid userFills"):
-            number = int(row["oid"])
+            number, at = int(row["oid"]), at_milliseconds(row["time"])
             if row.get("cloid") is not None:
                 return name_of(row)
         if self._orders.name(number) is None:
             found = await self._find(number)
+            if found is None:  # Hyperliquid has forgotten it: it goes by its number
+                require_forgotten(
+                    f"hyperliquid order {number}", filled_at=at, now=self._clock.now()
+                )
             self._orders.learn(number, found.order.client_order_id if found else str(number))
         return self._orders.name(number) or str(number)
 

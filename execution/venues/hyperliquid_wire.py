@@ -20,7 +20,6 @@ from execution.charge import Charge, ChargeKind
 from execution.fill import Fill, Liquidity
 from execution.order import Order, OrderStatus
 from execution.venue import OrderRefused, VenueOrder
-from execution.venues.fee_tier import FeeTier
 from execution.venues.heard import BalanceTold
 
 Json = Mapping[str, Any]
@@ -34,6 +33,7 @@ _SOONEST: Final = timedelta(milliseconds=500)
 _LATEST: Final = timedelta(seconds=60)
 _SIDES: Final = {"B": Side.BUY, "A": Side.SELL}
 _TRIGGERED: Final = ("Stop", "Take Profit")
+_FORCED: Final = ("Liquidated", "Auto-Deleveraging", "Settlement")
 
 
 class TimeInForce(StrEnum):
@@ -260,8 +260,28 @@ def status_of(said: str, *, quantity: Decimal, filled: Decimal) -> OrderStatus:
     raise ValueError(f"an order's status {said!r}")
 
 
-def fill_of_row(fill_id: str, row: Json, symbol: Symbol, *, client_order_id: str) -> Fill:
-    """A fill as userFills tells it; a fee below zero is a rebate.
+def forced_by(row: Json, account: str) -> str:
+    """What forced a fill of userFills on `account`; empty: nothing did.
+
+    `liquidation` stands in the fills of both sides, and names whose position it was. Where it does
+    not, and for what is deleveraged or settled, `dir` says in words what became of the position.
+
+    Source: Hyperliquid, API, WebSocket, "Subscriptions": WsFill and FillLiquidation.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is no such row.
+    """
+    told = dict(row.get("liquidation") or {})
+    if told and str(told.get("liquidatedUser") or account).lower() == account:
+        return f"liquidation ({told['method']})"
+    said = str(row.get("dir", ""))
+    return said if said.startswith(_FORCED) else ""
+
+
+def fill_of_row(
+    fill_id: str, row: Json, symbol: Symbol, *, client_order_id: str, account: str
+) -> Fill:
+    """A fill of `account` as userFills tells it; a fee below zero is a rebate.
 
     Raises:
         LookupError, ArithmeticError, ValueError: it is none.
@@ -277,6 +297,7 @@ def fill_of_row(fill_id: str, row: Json, symbol: Symbol, *, client_order_id: str
         fee_asset=row.get("feeToken", symbol.quote),
         liquidity=Liquidity.TAKER if row["crossed"] else Liquidity.MAKER,
         filled_at=at_milliseconds(row["time"]),
+        forced=forced_by(row, account),
     )
 
 
@@ -309,9 +330,9 @@ def middle_of(middles: Json, coin: str) -> Price:
     return Price(Decimal(middles[coin]))
 
 
-def fee_tier_of(fees: Json) -> FeeTier:
-    """What perpetuals cost the account, in userFees."""
-    return FeeTier(maker=Decimal(fees["userAddRate"]), taker=Decimal(fees["userCrossRate"]))
+def taker_fee_of(fees: Json) -> Decimal:
+    """What taking costs the account in perpetuals, in userFees."""
+    return Decimal(fees["userCrossRate"])
 
 
 def charge_of_row(row: Json, symbol: Symbol) -> Charge:

@@ -10,7 +10,8 @@ from typing import Final
 import ccxt  # type: ignore[import-untyped]
 
 from data.faults import Fault
-from execution.venue import OffGrid, OrderRefused, OutcomeUnknown, VenueUnavailable
+from data.instrument import Symbol
+from execution.venue import NoFunds, OffGrid, OrderRefused, OutcomeUnknown, VenueUnavailable
 from execution.venues.answers import KeyRefused, asking_fault_unsaid, in_short, placing_fault_unsaid
 
 
@@ -45,6 +46,16 @@ _NO_RIGHT: Final = (
 )
 _DECLINED: Final = ("EOrder:", "EGeneral:", "EQuery:", "EAPI:", "ETrade:", "EAccount:", "EFunding:")
 _OFF_GRID: Final = ("minimum", "tick size", "precision", "decimals", "volume")
+_NO_FUNDS: Final = "insufficient"
+_REMEDIES: Final = (
+    ("permission denied", "give the key the right to create and modify orders"),
+    ("invalid key", "check KRAKEN_API_KEY and KRAKEN_API_SECRET"),
+    ("invalid signature", "check KRAKEN_API_KEY and KRAKEN_API_SECRET"),
+    ("margin", "have margin enabled for the account, or take {symbol} out of venue.leverage"),
+    ("leverage", "take {symbol} out of venue.leverage, or lower it there"),
+    ("trading agreement", "accept the agreement at Kraken that it asks for"),
+)
+"""By what Kraken's words contain, the first that fits. Source: docs.kraken.com, "Error codes"."""
 _UNKNOWN_ORDER: Final = "EOrder:Unknown order"
 _OVER_LIMIT: Final = ("Rate limit", "Too many requests", "Temporary lockout")
 
@@ -100,6 +111,13 @@ def may_be_duplicate(error: BaseException) -> bool:
     return "cl_ord_id" in words or "duplicate" in words
 
 
+def remedy(words: str, symbol: Symbol) -> str:
+    """What a person can do about a refused trial order in `symbol`."""
+    said = words.lower()
+    found = (text for word, text in _REMEDIES if word in said)
+    return next(found, "take {symbol} out of the configuration").format(symbol=symbol)
+
+
 def _placing_refusal(errors: Sequence[str], text: str) -> Fault:
     """Of several errors the one that leaves most open decides."""
     if all(said.startswith(_TURNED_AWAY) for said in errors):
@@ -108,6 +126,8 @@ def _placing_refusal(errors: Sequence[str], text: str) -> Fault:
     if any(said.startswith(_NOT_SAID) or not _is_declined(said) for said in others):
         return OutcomeUnknown(text)
     words = " ".join(others).lower()
+    if _NO_FUNDS in words:
+        return NoFunds(text)
     return (OffGrid if any(word in words for word in _OFF_GRID) else OrderRefused)(text)
 
 

@@ -27,7 +27,6 @@ from execution.venue import (
     VenueUnavailable,
 )
 from execution.venues.answers import FAILURES, KeyRefused, reading, require_listed
-from execution.venues.fee_tier import FeeTier
 from execution.venues.heard import Heard, StillThere
 from execution.venues.kraken_answers import (
     asking_fault,
@@ -35,6 +34,7 @@ from execution.venues.kraken_answers import (
     is_unknown_order,
     may_be_duplicate,
     placing_fault,
+    remedy,
 )
 from execution.venues.kraken_balances import balances_told
 from execution.venues.kraken_executions import PARENT, Executions, Untold
@@ -44,6 +44,7 @@ from execution.venues.kraken_line import KrakenLine
 from execution.venues.kraken_names import Names
 from execution.venues.kraken_orders import KrakenOrders
 from execution.venues.kraken_wire import (
+    LIQUIDATED,
     Form,
     Json,
     Terms,
@@ -142,13 +143,14 @@ class KrakenExchange:
         with reading("kraken AssetPairs"):
             return {symbol: instrument(symbol, pairs[symbol]) for symbol in symbols}
 
-    async def fee_tiers(self, symbols: Sequence[Symbol]) -> dict[Symbol, FeeTier]:
-        """What the account pays by its volume of thirty days."""
+    async def taker_fees(self, symbols: Sequence[Symbol]) -> dict[Symbol, Decimal]:
+        """What a taker pays by the volume of thirty days; Kraken tells percentages."""
         pairs = await self._line.pairs()
         ids = {symbol: str(pairs[symbol]["id"]) for symbol in symbols}
         told = await self._line.ask("TradeVolume", {"pair": ",".join(ids.values())})
         with reading("kraken TradeVolume"):
-            return {symbol: _fee_tier(told, pair) for symbol, pair in ids.items()}
+            fees = told["fees"]
+            return {symbol: Decimal(fees[pair]["fee"]) / 100 for symbol, pair in ids.items()}
 
     # Orders
 
@@ -168,10 +170,23 @@ class KrakenExchange:
         """Have Kraken look at `order` as it would be placed, and place nothing.
 
         Raises:
-            OrderRefused: it would be refused.
+            NoFunds: nothing but the money for it is missing.
+            OrderRefused: it would be refused, or was placed all the same, and is cancelled.
             VenueUnavailable, OutcomeUnknown: Kraken did not look.
         """
-        await self._add(order, validate=True)
+        result = await self._add(order, validate=True)
+        if result.get("txid"):
+            await self.cancel(order.client_order_id)
+            raise OrderRefused(f"kraken AddOrder: {order.client_order_id}: placed, not validated")
+
+    async def last_price(self, symbol: Symbol) -> Price:
+        pair = (await self._line.pairs()).get(symbol)
+        if pair is None:
+            raise OrderRefused(f"kraken: no market {symbol}")
+        return Price(await self._line.last_price(str(pair["id"])))
+
+    def remedy(self, refusal: OrderRefused, symbol: Symbol) -> str:
+        return remedy(str(refusal), symbol)
 
     def arrives_until(self) -> datetime:
         return self._clock.now() + (self._terms.deadline or _SLOWEST) + _SLACK
@@ -198,12 +213,19 @@ class KrakenExchange:
         symbol = await self._orders.symbol_of(client_order_id)
         if symbol is None:
             raise OrderRefused(f"kraken AmendOrder: {client_order_id}: there is no such order")
-        form = {"cl_ord_id": client_order_id} | amend_form(
-            trigger=trigger, limit=limit, quantity=quantity, post_only=post_only
-        )
+
+        def form() -> Form:
+            return {"cl_ord_id": client_order_id} | amend_form(
+                trigger=trigger,
+                limit=limit,
+                quantity=quantity,
+                post_only=post_only,
+                deadline=self._terms.deadline_at(self._clock.now()),
+            )
+
         await self._limits.amend(symbol, client_order_id)
         try:
-            await self._line.send("AmendOrder", lambda: form)
+            await self._line.send("AmendOrder", form)
         except FAILURES as error:
             raise self._placing_fault(error, "AmendOrder", client_order_id, symbol) from error
 
@@ -249,7 +271,7 @@ class KrakenExchange:
         """Have Kraken cancel every open order of the account `within` this, unless armed again.
 
         Every order: protective stops, and those that others have placed. Arm it only where the
-        account has neither; elsewhere entries expire by themselves (`Terms.entries_rest`).
+        account has neither; elsewhere entries end there by themselves (`place`, `expires_within`).
 
         Raises:
             ValueError: less than a second, or more than a day.
@@ -421,10 +443,20 @@ class KrakenExchange:
         await self._orders.learn(orders)
         with reading("kraken TradesHistory"):
             return [
-                fill_of_row(txid, row, symbol, client_order_id=self._names.name(row["ordertxid"]))
+                self._fill(txid, row, symbol)
                 for txid, row in rows
                 if (symbol := self._orders.listed(row["pair"])) is not None
             ]
+
+    def _fill(self, txid: str, row: Json, symbol: Symbol) -> Fill:
+        order = row["ordertxid"]
+        return fill_of_row(
+            txid,
+            row,
+            symbol,
+            client_order_id=self._names.name(order),
+            forced=LIQUIDATED if self._names.is_forced(order) else "",
+        )
 
     async def _borrowed(self) -> dict[str, Decimal]:
         rows = await self._line.ask("OpenPositions")
@@ -441,13 +473,6 @@ def _in_order(rows: Mapping[str, Json]) -> list[tuple[str, Json]]:
     return sorted(
         rows.items(), key=lambda item: (Decimal(item[1]["time"]), item[1].get("trade_id", 0))
     )
-
-
-def _fee_tier(told: Json, pair: str) -> FeeTier:
-    """Percentages; where a pair has no maker fee of its own, it is the taker's."""
-    taker = Decimal(told["fees"][pair]["fee"]) / 100
-    maker = told.get("fees_maker", {}).get(pair)
-    return FeeTier(maker=taker if maker is None else Decimal(maker["fee"]) / 100, taker=taker)
 
 
 def _follow(last: dict[str, int], channel: str, message: Json) -> None:

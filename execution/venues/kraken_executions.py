@@ -14,7 +14,7 @@ from data.instrument import Price, Quantity, Side, Symbol
 from execution.fill import Fill, Liquidity
 from execution.venue import OrderChanged, VenueEvent, VenueOrder
 from execution.venues.kraken_names import Names
-from execution.venues.kraken_wire import combined, status_of
+from execution.venues.kraken_wire import LIQUIDATED, combined, status_of
 
 Json = Mapping[str, Any]
 _KEPT: Final = 4_096  # orders; of one forgotten, the next message may be too short to be read
@@ -38,6 +38,7 @@ class Executions:
         self._names = names
         self._rows: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._unfilled: set[str] = set()  # of these, those that had no fill when first told
+        self._unsure: set[str] = set()  # of these, those amended without a word of to what
 
     def take(self, said: Json) -> Iterator[VenueEvent | Untold]:
         """The events in one row of a message: a fill before the change that it makes.
@@ -61,14 +62,25 @@ class Executions:
         row.update(said)
         self._rows[txid] = row
         if len(self._rows) > _KEPT:
-            self._unfilled.discard(self._rows.popitem(last=False)[0])
+            forgotten = self._rows.popitem(last=False)[0]
+            self._unfilled.discard(forgotten)
+            self._unsure.discard(forgotten)
+        if said["exec_type"] == "amended":
+            self._note_terms(txid, said, row)
         self._names.learn(txid, own=row.get("cl_ord_id"), parent=row.get(PARENT))
         return row
+
+    def _note_terms(self, txid: str, said: Json, row: Json) -> None:
+        """Note whether an amendment tells its new trigger and size: what it leaves out is old."""
+        is_told = "order_qty" in said and ("triggers" in said or not row.get("triggers"))
+        (self._unsure.discard if is_told else self._unsure.add)(txid)
 
     def _change(self, row: Json) -> OrderChanged | Untold:
         """How an order stands; what closes an entry is told as one, if all of it was told."""
         txid = row["order_id"]
         name, parent = self._names.name(txid), self._names.parent(txid)
+        if txid in self._unsure and row.get("cl_ord_id") is not None:
+            return Untold(name)
         if parent is None:
             order = order_of_execution(row, client_order_id=name)
         elif parent in self._unfilled:
@@ -126,6 +138,9 @@ def _trigger_price(row: Json, triggers: Json) -> Any:
 def fill_of_execution(row: Json, *, client_order_id: str) -> Fill:
     """A fill as a message of `exec_type` trade tells it.
 
+    Source: docs.kraken.com, WebSocket v2, "Executions": `liquidated` says that the engine has
+    liquidated the order.
+
     Raises:
         LookupError, ArithmeticError, ValueError: it is none, or paid in more than one asset.
     """
@@ -144,4 +159,5 @@ def fill_of_execution(row: Json, *, client_order_id: str) -> Fill:
         fee_asset=assets.pop() if assets else symbol.quote,
         liquidity=Liquidity.MAKER if row["liquidity_ind"] == "m" else Liquidity.TAKER,
         filled_at=datetime.fromisoformat(row["timestamp"]),
+        forced=LIQUIDATED if row.get("liquidated") else "",
     )

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final, Self
 
 import ccxt.pro  # type: ignore[import-untyped]
@@ -21,7 +22,7 @@ from data.faults import Fault
 from data.feeds.ccxt_source import Inbox, Json, TappedExchange, config
 from data.feeds.source import SourceRefused, SourceUnavailable
 from data.kraken_db.window import KEY_NAMES
-from execution.venues.answers import FAILURES, KeyRefused
+from execution.venues.answers import FAILURES, KeyRefused, reading
 from execution.venues.kraken_answers import (
     Said,
     asking_fault,
@@ -142,6 +143,20 @@ class KrakenLine:
                 for symbol, market in self._exchange.markets.items()
             }
         return self._pairs
+
+    async def last_price(self, pair_id: str) -> Decimal:
+        """What a pair was last traded at.
+
+        Raises:
+            VenueUnavailable: ask again, later.
+        """
+        try:
+            told = await self._exchange.publicGetTicker({"pair": pair_id})
+        except FAILURES as error:
+            raise asking_fault(error, "kraken Ticker") from error
+        with reading("kraken Ticker"):
+            (row,) = told["result"].values()
+            return Decimal(row["c"][0])
 
     def symbol_of(self, pair: str) -> str | None:
         """Our symbol for any of Kraken's names of a pair, if it is listed."""

@@ -19,6 +19,7 @@ _KEPT: Final = 16_384  # orders; of what is forgotten, Kraken is asked again
 class _Known:
     own: str | None  # its client order id
     parent: str | None  # the txid of the entry that it closes
+    is_forced: bool = False  # a liquidation
     children: list[str] = field(default_factory=list)
 
 
@@ -50,6 +51,15 @@ class Names:
                 self._entries[stop_id(own)] = own
         if len(self._known) > _KEPT:
             self._forget(*self._known.popitem(last=False))
+
+    def learn_forced(self, txid: str) -> None:
+        """It is an order of Kraken's own, which ends a position by force."""
+        self._known[txid].is_forced = True
+
+    def is_forced(self, txid: str) -> bool:
+        """Whether that is known of an order."""
+        known = self._known.get(txid)
+        return known is not None and known.is_forced
 
     def knows(self, txid: str) -> bool:
         return txid in self._known

@@ -18,7 +18,14 @@ from execution.venues.answers import reading
 from execution.venues.kraken_answers import is_unknown_order
 from execution.venues.kraken_line import KrakenLine
 from execution.venues.kraken_names import Names
-from execution.venues.kraken_wire import Form, Json, changed_at, combined, order_of_row
+from execution.venues.kraken_wire import (
+    Form,
+    Json,
+    changed_at,
+    combined,
+    is_liquidated,
+    order_of_row,
+)
 
 _BATCH: Final = 50  # txids in one QueryOrders
 _REMEMBERED: Final = 16_384  # orders
@@ -224,6 +231,8 @@ class KrakenOrders:
         await self.learn({str(parent) for parent in parents} - rows.keys())
         for txid, row in sorted(rows.items(), key=lambda item: item[1].get("refid") is not None):
             self._names.learn(txid, own=row.get("cl_ord_id"), parent=row.get("refid"))
+            if is_liquidated(row):
+                self._names.learn_forced(txid)
 
     # The answers
 

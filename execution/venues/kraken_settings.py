@@ -29,7 +29,13 @@ class KrakenVenueSettings(CcxtVenueSettings):
     entries_rest: Span | None = None
     """A resting entry expires at Kraken after so long; without it, it stays."""
     attach_stops: bool = True
-    """Whether an entry takes its stop along; else protection places it once it is filled."""
+    """Whether an entry takes its stop along; else protection places it once it is filled.
+
+    Kraken takes one conditional close with an entry, and does not hold it to reducing. A target is
+    therefore never attached in the stop's stead: on spot the close would hold back what the stop
+    sells, and on margin one that is left when the stop has filled, while nobody is there to cancel
+    it, opens another position without a stop. Without this, stop and target are reduce-only orders
+    side by side on margin."""
     dead_man: DeadManSettings
     """What takes resting entries back if the daemon is no more."""
     request_timeout: Span = timedelta(seconds=10)

@@ -21,6 +21,9 @@ from execution.venues.grid import on_grid
 Json = Mapping[str, Any]
 Form = dict[str, str | dict[str, str]]
 
+LIQUIDATED: Final = "liquidated"
+"""Kraken's word for what it has ended by force."""
+
 _NOTHING: Final = Decimal(0)
 _SOONEST, _LATEST = timedelta(milliseconds=500), timedelta(seconds=60)
 _LIMIT: Final = "-limit"
@@ -51,13 +54,17 @@ class Terms:
 
     leverage: Mapping[Symbol, int]  # what is not named here is spot: nothing is borrowed
     deadline: timedelta | None  # the matching engine takes no order later; None: Kraken's own 5 s
-    entries_rest: timedelta | None  # a resting entry expires at the venue; None: it stays
+    entries_rest: timedelta | None  # the operator's end of an entry that rests; None: it stays
 
     def __post_init__(self) -> None:
         if self.deadline is not None and not _SOONEST <= self.deadline <= _LATEST:
             raise ValueError(f"Kraken takes deadlines of 0.5 to 60 s, not {self.deadline}")
         if any(leverage < 2 for leverage in self.leverage.values()):
             raise ValueError("leverage is 2 or more; leave a symbol out to trade it on spot")
+
+    def deadline_at(self, now: datetime) -> datetime | None:
+        """Until when the matching engine takes what is sent at `now`; None: as long as it likes."""
+        return now + self.deadline if self.deadline is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +138,7 @@ def ticket_of(
         leverage=leverage,
         reduce_only=order.reduce_only and leverage is not None,
         post_only=order.post_only,
-        deadline=now + terms.deadline if terms.deadline is not None else None,
+        deadline=terms.deadline_at(now),
         expires_at=now + expiry if expiry is not None else None,
         close=None if stop is None else Close(type=OrderType.STOP_LOSS, price=stop),
         validate=validate,
@@ -177,14 +184,21 @@ def text_of(number: Decimal) -> str:
 
 
 def amend_form(
-    *, trigger: Price | None, limit: Price | None, quantity: Quantity | None, post_only: bool
+    *,
+    trigger: Price | None,
+    limit: Price | None,
+    quantity: Quantity | None,
+    post_only: bool,
+    deadline: datetime | None,
 ) -> Form:
-    """What AmendOrder changes; who is amended is for the caller to add.
+    """What AmendOrder changes, and until when; who is amended is for the caller to add.
 
     Source: docs.kraken.com, "Amend Order".
     """
     new = {"trigger_price": trigger, "limit_price": limit, "order_qty": quantity}
     form: Form = {name: text_of(number) for name, number in new.items() if number is not None}
+    if deadline is not None:
+        form["deadline"] = _rfc3339(deadline)
     return form | ({"post_only": "true"} if post_only else {})
 
 
@@ -267,8 +281,22 @@ def combined(
     )
 
 
-def fill_of_row(txid: str, row: Json, symbol: Symbol, *, client_order_id: str) -> Fill:
+def is_liquidated(row: Json) -> bool:
+    """Whether the row of an order, or of a trade, says that it ended a position by force.
+
+    Source: docs.kraken.com, "Get Closed Orders": `misc` lists, with commas, stopped, touched,
+    liquidated, partial.
+    """
+    return LIQUIDATED in str(row.get("misc") or "").split(",")
+
+
+def fill_of_row(
+    txid: str, row: Json, symbol: Symbol, *, client_order_id: str, forced: str = ""
+) -> Fill:
     """A fill as TradesHistory tells it, with its fee in quote currency.
+
+    Args:
+        forced: What is known of its order; the row can say it too.
 
     Raises:
         LookupError, ArithmeticError, ValueError: it is none.
@@ -284,6 +312,7 @@ def fill_of_row(txid: str, row: Json, symbol: Symbol, *, client_order_id: str) -
         fee_asset=symbol.quote,
         liquidity=Liquidity.MAKER if row.get("maker") else Liquidity.TAKER,
         filled_at=at_seconds(row["time"]),
+        forced=LIQUIDATED if is_liquidated(row) else forced,
     )
 
 

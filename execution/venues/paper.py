@@ -16,12 +16,13 @@ from data.bar import Bar
 from data.clock import Clock
 from data.faults import Corrupt
 from data.funding import FundingRate
-from data.instrument import Instrument, Quantity, Side, Symbol
+from data.instrument import Instrument, Price, Quantity, Side, Symbol
 from data.order_book import OrderBook
 from data.trade import Trade
 from execution.charge import Charge
 from execution.fill import Fill
 from execution.journal import OrderJournal
+from execution.liquidation import LIQUIDATION
 from execution.live_matching import BookTerms, LiveMatching
 from execution.matching import Matching
 from execution.order import Order
@@ -37,8 +38,6 @@ from risk.approval import ApprovedOrder
 from risk.intent import Purpose
 
 _MOST_EVENTS = 10_000
-LIQUIDATION = "liquidation"
-"""The strategy id of an order that is the venue's own."""
 
 
 class PaperVenue:
@@ -52,6 +51,7 @@ class PaperVenue:
     """
 
     attaches_stops = True
+    amends = False  # orders and their ends travel here, and amendments would have to as well
 
     def __init__(
         self,
@@ -221,6 +221,9 @@ class PaperVenue:
         await self._have_room()
         await self._record(self._matching.cancel(client_order_id, self._clock.now()))
         self._has_sent.set()
+
+    async def amend(self, client_order_id: str, *, trigger: Price, quantity: Quantity) -> None:
+        raise OrderRefused(f"{self._name}: {client_order_id}: nothing is amended here")
 
     async def order(self, client_order_id: str) -> VenueOrder | None:
         await self._settle()

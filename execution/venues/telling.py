@@ -7,7 +7,7 @@ sequence: a fill is told when it is first heard of, a change once the fills that
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -95,8 +95,12 @@ class Telling:
             del self._orders[client_order_id]
 
     def as_told(self, fill: Fill) -> Fill:
-        """The same fill in the words in which it was told: clocks differ in the last digits."""
-        return self._fills.get(fill.fill_id, fill)
+        """The same fill in the words in which it was told: clocks differ in the last digits.
+
+        That it was forced only one of two ways to hear of it may say.
+        """
+        told = self._fills.get(fill.fill_id, fill)
+        return replace(told, forced=fill.forced) if fill.forced and not told.forced else told
 
     def has_fill(self, fill_id: str) -> bool:
         return fill_id in self._fills

@@ -23,6 +23,7 @@ class AlertKind(StrEnum):
     TRADING = "trading"  # entries stop, or are let in again
     KILL_SWITCH = "kill_switch"  # it is thrown, has done its work, or has to begin again
     NO_STOP = "no_stop"  # a position is closed for want of the stop that it should have
+    LIQUIDATION = "liquidation"  # the venue has taken a position of ours by force
     BOOKS = "books"  # ours and the venue's do not agree, and so nothing is entered
     DESK_PAUSED = "desk_paused"  # its models failed too often in a row
     DRIFT = "drift"  # holdings are far from their target shares

@@ -26,7 +26,8 @@ class AllocatorSettings(BaseModel):
     timeframe: Timeframe
     """The allocator looks when a bar of this size has closed in every pair of the holdings."""
     patience: Annotated[timedelta, Field(gt=timedelta(0))]
-    """An order of the allocator that has rested for so long is cancelled when it next looks."""
+    """An order of the allocator that has rested for so long is cancelled when it next looks; the
+    end that the venue may set to what rests comes later."""
     rebalance: AllocationSettings
     hodl: HodlSettings
 

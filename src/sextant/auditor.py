@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import TypeAlias
 
 from agents.llm.budget import Budget
@@ -18,7 +19,7 @@ from agents.panel import RecordedSeat, Seat
 from agents.vote import Abstention, Ballot, RecordedAnswer, VoterId
 from data.clock import ManualClock
 from data.faults import Refused
-from data.instrument import Symbol
+from data.instrument import Price, Quantity, Symbol
 from data.news import NewsItem
 from data.regime import Regime
 from data.snapshot import Snapshot
@@ -29,7 +30,8 @@ from execution.difference import Reconciliation
 from execution.dust import DustLeft
 from execution.fill import Fill
 from execution.holdings import SetAside
-from execution.order import Cancelling, Submitted, Submitting
+from execution.order import Amended, Amending, Cancelling, Submitted, Submitting
+from execution.protection import NakedSeen
 from execution.relisted import Relisted
 from execution.rounding import KEEPS_ALL, Rounding
 from execution.venue import OrderChanged, Venue, VenueEvent, VenueOrder
@@ -48,6 +50,7 @@ from sextant.facts import (
     Commanded,
     DecisionFailed,
     DecisionSkipped,
+    DefectsSeen,
     FlawsSeen,
     FundingSeen,
     NewsSeen,
@@ -63,11 +66,13 @@ from sextant.offline import Ordered, Past
 from sextant.operator import obey
 from sextant.outside import Outside
 from sextant.referrals import End, ReferralEnded
+from sextant.rests import RestGivenUp
 from sextant.session import Session
 from sextant.settings import Settings
 from sextant.stage_settings import Mode
 from sextant.stages import Cleared
-from sextant.subaccount import DeskRiskState, Rebooking
+from sextant.subaccount import DeskRiskState, rebook
+from sextant.unheeded import UnheededLiquidations
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -76,6 +81,7 @@ Derived: TypeAlias = (
     | Regeneration
     | Submitting
     | Cancelling
+    | Amending
     | RiskState
     | DeskRiskState
     | ReferralEnded
@@ -88,11 +94,22 @@ Derived: TypeAlias = (
     | AllocationState
     | SetAside
     | DustLeft
+    | RestGivenUp
+    | NakedSeen
 )
 """What the program makes of facts; everything else in the journal came from outside."""
 
 _OF_THE_BOOKS = (
-    Submitting | Submitted | Cancelling | OrderChanged | Fill | Charge | SetAside | Reconciliation
+    Submitting
+    | Submitted
+    | Cancelling
+    | Amending
+    | Amended
+    | OrderChanged
+    | Fill
+    | Charge
+    | SetAside
+    | Reconciliation
 )
 """What rebuilds orders and ledger."""
 
@@ -139,8 +156,11 @@ class NothingGoesOut:
     name = "audit"
     pending = False
 
-    def __init__(self, *, attaches_stops: bool, targets_in: Collection[Symbol] = ()) -> None:
+    def __init__(
+        self, *, attaches_stops: bool, targets_in: Collection[Symbol] = (), amends: bool = False
+    ) -> None:
         self.attaches_stops = attaches_stops
+        self.amends = amends
         self._targets_in = targets_in
 
     def holds_targets(self, symbol: Symbol) -> bool:
@@ -149,6 +169,8 @@ class NothingGoesOut:
     async def submit(self, order: ApprovedOrder) -> None: ...
 
     async def cancel(self, client_order_id: str) -> None: ...
+
+    async def amend(self, client_order_id: str, *, trigger: Price, quantity: Quantity) -> None: ...
 
     async def order(self, client_order_id: str) -> VenueOrder | None: ...
 
@@ -200,6 +222,8 @@ class Auditor:
         self._has_bars = False
         self.reconciled: Reconciliation | None = None  # the last
         self._guard = UNTOLD
+        self._liquidations = UnheededLiquidations()
+        self._naked_seen: dict[Symbol, NakedSeen] = {}
 
     async def follow(self, record: Record) -> None:
         """Take in one record: a fact from outside, or something to compare.
@@ -220,12 +244,15 @@ class Auditor:
             self._compare_due(record, fact)
         elif self.session is not None:
             await self._go_on(self.session, record, fact)
+        self._liquidations.take(fact)
         if isinstance(fact, _OF_THE_BOOKS):
             self._orders.append(fact)
         if isinstance(fact, Reconciliation):
             self.reconciled = fact
         if isinstance(fact, GuardChanged):
             self._guard = fact.guard
+        if isinstance(fact, NakedSeen):
+            self._naked_seen[fact.symbol] = fact
         if isinstance(fact, RiskState):
             self._state = fact
         if isinstance(fact, AllocationState):
@@ -244,7 +271,7 @@ class Auditor:
     async def _go_on(self, session: Session, record: Record, fact: object) -> None:
         match fact:
             case BarSeen():
-                await self._see(session, fact)
+                self._see(session, fact)
             case Watched():
                 self._clock.move_to(fact.at)
                 session.guard(fact.at)
@@ -264,18 +291,21 @@ class Auditor:
                 session.note(fact.rate)
             case NewsSeen():
                 session.learn(fact.item)
+            case DefectsSeen():
+                session.defects[fact.symbol] = fact.defects
             case DecisionSkipped():
                 self._seen.pop((fact.strategy_id, fact.symbol, fact.bar_closed_at), None)
             case DecisionFailed():
                 self._seen.pop((fact.strategy_id, fact.symbol, fact.bar_closed_at), None)
                 self._clock.move_to(fact.at)
                 session.note_failure(fact)
-            case Submitted():
+            case Submitted() | Amended():
                 session.book.engine.take_outcome(fact)
             case OrderChanged() | Fill() | Charge():
                 session.book.engine.record(fact)
             case Reconciliation():
                 session.book.engine.conclude(fact)
+                session.vigil.hear(fact)
             case Commanded():
                 self._obey(session, record, fact)
             case Relisted():
@@ -332,16 +362,13 @@ class Auditor:
         self._said, self._seen, self._revised = {}, {}, {}
         engine_settings = settings.engine.model_copy(update={"queue": 1_000_000})
         venue: Venue = NothingGoesOut(
-            attaches_stops=run.attaches_stops, targets_in=run.holds_targets
+            attaches_stops=run.attaches_stops, targets_in=run.holds_targets, amends=run.amends
         )
         engine = wiring.engine(
             settings.model_copy(update={"engine": engine_settings}), venue, self._made, self._clock
         )
-        await engine.recover(self._order_facts())
         parts = wiring.subaccounts(settings, self._clock)
-        rebooking = Rebooking(parts)
-        for fact in self._orders:
-            rebooking.take(fact)
+        await engine.recover(self._order_facts(), tell=partial(rebook, parts))
         past = await read_past_of(run, self._bars_of(run.market), settings.market.timeframe)
         wiring.mark(engine, parts, past)
         self.session = wiring.session(
@@ -357,9 +384,12 @@ class Auditor:
             clock=self._clock,
             keep_all=True,
             outside=self._past_news(settings),
+            naked_seen=self._naked_seen.values(),
         )
+        self.session.book.begin(now=run.at)
         warm_up(self.session.desks, past)
         self._desks = {desk.strategy_id: desk for desk in self.session.desks}
+        self.session.book.heed(self._liquidations.booked_in(engine.ledger))
 
     def _past_news(self, settings: Settings) -> Outside:
         """The headlines that were known when the run began."""
@@ -385,10 +415,10 @@ class Auditor:
         unasked = Budget(daily_limit=Decimal(0), decision_limit=Decimal(0), clock=self._clock)
         return wiring.roster_of(settings, tuple(seats), unasked)
 
-    async def _see(self, session: Session, seen: BarSeen) -> None:
+    def _see(self, session: Session, seen: BarSeen) -> None:
         self._has_bars = True
         self._clock.move_to(seen.at)
-        for desk, snapshot in await session.take(seen.bar):
+        for desk, snapshot in session.see(seen.bar, seen.at):
             self._seen[desk.strategy_id, seen.bar.symbol, snapshot.bar.closed_at] = snapshot
 
     async def _decide(self, session: Session, decision: Decision) -> None:
@@ -422,7 +452,9 @@ class Auditor:
                 f"journal {record.name}: its chain is unbroken, but no bar is on record before "
                 f"record {record.seq}; replay with --all-records to have it audited"
             )
-        if isinstance(recorded, Submitting | Cancelling) and type(made) is type(recorded):
+        if isinstance(recorded, Submitting | Cancelling | Amending) and type(made) is type(
+            recorded
+        ):
             made = replace(made, at=recorded.at)
         text = self._codec.encode(made)[1].decode() if made is not None else ""
         if made is None or self._codec.encode(made) != (record.topic, record.body):

@@ -18,6 +18,7 @@ from execution.care import PositionCare
 from execution.difference import DifferenceKind, Reconciliation
 from execution.dust import DustWatch
 from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
+from execution.fill import Fill
 from execution.holdings import SetAside
 from execution.journal import OrderJournal
 from execution.kill_switch import KillSwitch, doubts, still_open, within
@@ -28,6 +29,7 @@ from execution.tracking import TrackedOrder
 from risk.approval import ApprovedOrder, Rejection, Revision, Verdict, judge
 from risk.breaker import (
     FlatSeen,
+    Liquidated,
     OrderPlaced,
     Rebalanced,
     Resume,
@@ -70,7 +72,7 @@ def _is_trade(intent: OrderIntent) -> bool:
     when it is over: what it has not got is taken before a cool-down begins.
     """
     aims = intent.purpose is Purpose.TAKE_PROFIT and intent.trigger is not None
-    return not (intent.replaces is not None or aims or intent.post_only)
+    return not (intent.moves or aims or intent.post_only)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,7 @@ class Book:
         before, fee = self.limits.taker_fee, {"taker_fee": listed.taker_fee}
         self.engine.relist(listed.instruments)
         self.limits = self.limits.model_copy(update=fee)
+        self._scorecard.verdicts.fee = float(listed.taker_fee)
         for part, _ in self._parts.values():
             if part.limits.taker_fee == before:
                 part.limits = part.limits.model_copy(update=fee)
@@ -289,6 +292,9 @@ class Book:
             self._scorecard.exchange(settled.fill)
             self._note_withdrawal(settled.fill.filled_at)
         elif isinstance(settled, FillBooked):
+            if settled.is_liquidation:
+                self._heed(settled.fill)
+                self._scorecard.liquidate(settled.fill)
             self._scorecard.fill(settled.fill, self.rate(settled.fill.symbol.quote))
             if settled.closed is not None:
                 self.note(settled.closed)
@@ -304,13 +310,46 @@ class Book:
             for part, _ in self._parts.values():
                 part.charge(settled.charge)
 
+    def heed(self, liquidations: Sequence[Fill]) -> None:
+        """Halt for what is booked, where a crash came before the halt was on record."""
+        for fill in liquidations:
+            self._heed(fill)
+
+    def _heed(self, fill: Fill) -> None:
+        """A position was taken from us by force: tell a person, without whom nothing is entered.
+
+        It halts the desk, where that has a part of its own, or else the account; and what could
+        still enter for them is cancelled.
+        """
+        symbol, at = fill.symbol, fill.filled_at
+        risk, scope = self._of_symbol(symbol)
+        text = (
+            f"the venue takes the position by force, with a {fill.side} of {fill.quantity:f} at "
+            f"{fill.price:f} first: {fill.forced}"
+        )
+        self.alerts.tell(AlertKind.LIQUIDATION, f"{symbol} {fill.client_order_id}", text, at=at)
+        risk.note(Liquidated(symbol=symbol, at=at))
+        for tracked in within(self.engine.trading_orders, scope):
+            if not tracked.order.reduce_only and tracked.remaining:
+                self.engine.cancel(tracked.client_order_id)
+
+    def _of_symbol(self, symbol: Symbol) -> tuple[RiskRecord, AbstractSet[Symbol]]:
+        """Whose a position in `symbol` is, a desk's or the account's, and all of whose it is."""
+        for part, risk in self._parts.values():
+            if symbol in part.symbols:
+                return risk, part.symbols
+        return self._risk, self.instruments.keys()
+
     def set_aside(self, amount: SetAside) -> None:
         """Move cash of the trading book into the bag of its currency."""
         self.engine.record(amount)
         self._note_withdrawal(amount.at)
 
     def _note_withdrawal(self, at: datetime) -> None:
-        """Let no breaker take for a loss what has gone into a bag."""
+        """Let the account's breaker not take for a loss what has gone into a bag.
+
+        No desk's own part has paid for it, so the desks' breakers see nothing of it.
+        """
         before, self._spent_on_bags = self._spent_on_bags, self.ledger.holdings.spent
         if more := self._spent_on_bags - before:
             self._risk.note(Withdrawn(amount=Notional(more), at=at))
@@ -325,6 +364,10 @@ class Book:
         desks = (risk for part, risk in self._parts.values() if symbol in part.symbols)
         return [self._risk, *desks]
 
+    def begin(self, *, now: datetime) -> None:
+        """Put on record which positions the record so far shows naked; call it once, at a start."""
+        self._protection.begin(self.account(now), self.engine.trading_orders)
+
     def is_guarded(self, now: datetime) -> bool:
         """Whether every position had its stop when last looked at, no care is due to one, and the
         kill switch, if it is on, has nothing left to end."""
@@ -333,7 +376,7 @@ class Book:
         is_cared_for = not self._care.due(
             account, engine.trading_orders, engine.plans, ending=self._ending(account)
         )
-        return settled and is_cared_for and not self.is_ending(now)
+        return not self.is_ending(now) and settled and is_cared_for
 
     def is_ending(self, now: datetime) -> bool:
         """Whether the kill switch is on, and our own books show something left to end."""

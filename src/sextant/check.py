@@ -10,8 +10,10 @@ from typing import Literal
 
 from agents.interview import SEAT_VARIABLES
 from agents.prompts import BadPrompt, PromptLibrary
-from data.faults import Fault
+from data.clock import SystemClock
+from data.faults import Fault, Refused, Transient
 from data.postgres.binaries import found
+from sextant.market import Site
 from sextant.market_settings import (
     LiveMarketSettings,
     RehearsalMarketSettings,
@@ -20,6 +22,8 @@ from sextant.market_settings import (
 from sextant.markets import require_daemon_market
 from sextant.settings import PROJECT, PaperTradingSettings, Settings, secret
 from sextant.stage_settings import Mode
+from sextant.trials import NO_TRIAL
+from sextant.venues import Surroundings, try_orders
 
 _ENOUGH_DISK = 1 << 30  # bytes; a year of one-minute bars of three symbols with its journal fits
 
@@ -86,6 +90,33 @@ def _keys(settings: Settings) -> Iterator[Finding]:
                 severity="error",
                 text=f"venue {venue.kind}: {name} is not set; .env.example has all names",
             )
+
+
+async def inspect_orders(settings: Settings, site: Site | None = None) -> list[Finding]:
+    """Whether the venue would take our orders, where real money and its keys are there to ask.
+
+    Nothing is placed: the venue looks at one order of each symbol, if it can.
+
+    Args:
+        site: In place of the real exchange.
+    """
+    wanted = settings.venue
+    if isinstance(wanted, PaperTradingSettings) or not settings.mode.is_real:
+        return []
+    if site is None and not all(secret(name) for name in wanted.secret_names):
+        return []  # said already
+    clock = SystemClock()
+    around = Surroundings(clock=clock, since=clock.now(), site=site, budget=None)
+    try:
+        trials = await try_orders(settings, wanted, around)
+    except (Transient, Refused) as fault:
+        return [Finding(severity="error", text=f"venue {wanted.kind}: {fault}")]
+    if trials is None:
+        return [Finding(severity="note", text=f"venue {wanted.kind}: {NO_TRIAL}")]
+    return [
+        Finding(severity="ok" if t.is_accepted else "error", text=f"venue {wanted.kind}: {t.text}")
+        for t in trials
+    ]
 
 
 def _seats(settings: Settings) -> Iterator[Finding]:

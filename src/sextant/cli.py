@@ -303,11 +303,16 @@ def report(
 
 @app.command()
 def check(config: Config = Path("config/paper.toml")) -> None:
-    """Validate configuration and environment, and say in plain words what is wrong."""
-    from sextant.check import inspect_environment
+    """Validate configuration and environment, and say in plain words what is wrong.
+
+    Where real money and the venue's keys are there, it is asked whether it would take our orders;
+    none is placed.
+    """
+    from sextant.check import inspect_environment, inspect_orders
 
     settings = _settings(config)
     findings = inspect_environment(settings, config)
+    findings += asyncio.run(inspect_orders(settings))
     console = Console(soft_wrap=True)
     for finding in findings:
         console.print(f"{finding.severity.upper():8} {finding.text}", markup=False)

@@ -30,17 +30,19 @@ from sextant.house import House, open_house
 from sextant.market import Service
 from sextant.operator import obey
 from sextant.promotion import clear
+from sextant.rests import THE_END
 from sextant.session import Session
 from sextant.settings import Settings
 from sextant.telemetry import start_logging
 from sextant.terminal import render
 
 _RECONCILE_EVERY, _RECONCILE_AGAIN = timedelta(minutes=2), timedelta(seconds=2)
-_RECONCILE_WITHIN = timedelta(seconds=10)  # at the end
+_RECONCILE_WITHIN = timedelta(seconds=12)  # at the end; an order is lost after ten
+_ASK_AGAIN = timedelta(seconds=0.5)  # at the end, after orders without an answer
 _RECONCILE_ENDING = timedelta(seconds=15)  # while the kill switch ends things; exits come first
 _WATCH_EVERY = timedelta(seconds=1)
 _SETTLE_WITHIN = timedelta(seconds=20)  # a supervisor kills after some time, too
-_STOPPING = "the daemon stops"
+_CROSS_WITHIN, _CROSS_EVERY = timedelta(seconds=5), timedelta(milliseconds=50)  # at the end
 _VIEW_EVERY = timedelta(milliseconds=500)
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=5)
 _WALL = (
@@ -116,7 +118,6 @@ class Daemon:
         with contextlib.ExitStack() as patience:
             reason = await self._work(patience, view=view)
             self._session.keep_costs()  # of decisions that were given up, too
-            self._session.withdraw_resting()
             await self._session.book.engine.drain()
             if self._house.dead_man is not None:
                 await self._house.dead_man.end()
@@ -164,9 +165,25 @@ class Daemon:
                 await asyncio.wait({feed})  # the bar at hand is dealt with
                 for worker in self._workers.values():
                     worker.cancel()
+                await self._end_resting()
                 for task in (*background, stopping):
                     task.cancel()
         return reason
+
+    async def _end_resting(self) -> None:
+        """Have what rests first cancelled; an exit takes what it has not got, if that ends in time.
+
+        Else its position is left to its stop.
+        """
+        session = self._session
+        session.withdraw_resting()
+        try:
+            async with asyncio.timeout(_CROSS_WITHIN.total_seconds()):
+                while session.book.passive.has_exits:
+                    await _WALL.sleep(_CROSS_EVERY)
+                    session.look_after()
+        except TimeoutError:
+            _log.warning("an exit that rested was not crossed: nobody knows yet how it has ended")
 
     async def _obey(self, command: Command) -> str:
         """Do what a person orders; return once it is on record."""
@@ -263,10 +280,17 @@ class Daemon:
         return True
 
     async def _reconcile_in_the_end(self) -> None:
-        """What the venue has filled or charged until now is on record, if it answers in time."""
+        """What the venue has filled or charged until now is on record, if it answers in time.
+
+        And what became of each order that was sent: one without an answer may still arrive, so that
+        the venue is asked until it has, or no longer can.
+        """
         try:
             async with asyncio.timeout(_RECONCILE_WITHIN.total_seconds()):
                 await self._reconcile()
+                while self._session.book.engine.unanswered:
+                    await _WALL.sleep(_ASK_AGAIN)
+                    await self._reconcile()
         except TimeoutError:
             _log.warning("could not reconcile before stopping: no answer")
 
@@ -337,9 +361,9 @@ class Worker:
         """Decide no more; what was to be decided is on record as passed over."""
         self._task.cancel()
         if self._at_hand is not None:
-            self._session.skip(self._desk, self._at_hand, _STOPPING)
+            self._session.skip(self._desk, self._at_hand, THE_END)
         if self._mailbox.full():
-            self._session.skip(self._desk, self._mailbox.get_nowait(), _STOPPING)
+            self._session.skip(self._desk, self._mailbox.get_nowait(), THE_END)
 
     async def _run(self) -> None:
         while True:

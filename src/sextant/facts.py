@@ -20,7 +20,8 @@ from execution.difference import Reconciliation
 from execution.dust import DustLeft
 from execution.fill import Fill
 from execution.holdings import SetAside
-from execution.order import Cancelling, Submitted, Submitting
+from execution.order import Amended, Amending, Cancelling, Submitted, Submitting
+from execution.protection import NakedSeen
 from execution.relisted import Relisted
 from execution.venue import OrderChanged
 from execution.venue_state import CancelSent, Placed, StopTriggered
@@ -35,6 +36,7 @@ from sextant.cycle import Decision, Regeneration
 from sextant.journal.codec import Codec
 from sextant.referrals import ReferralEnded
 from sextant.rehearsal.account import AccountChanged
+from sextant.rests import RestGivenUp
 from sextant.stages import Cleared
 from sextant.subaccount import DeskRiskState
 
@@ -65,6 +67,7 @@ class RunStarted:
     past: Mapping[Symbol, Mapping[Timeframe, Stretch]]  # what the desks learnt before
     resumed: bool
     holds_targets: tuple[Symbol, ...] = ()  # where stop and target may rest side by side
+    amends: bool = False  # whether the venue changes a stop in place
 
     @property
     def warm_up_bars(self) -> int:
@@ -155,7 +158,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestingWithdrawn:
-    """The daemon stops, and has what rests before it takes cancelled."""
+    """The daemon stops, and has what rests before it takes cancelled; exits then take at once."""
 
     at: datetime
 
@@ -206,6 +209,7 @@ TOPICS: Mapping[str, type] = {
     "costs": ModelCosts,
     "watch": Watched,
     "withdrawal": RestingWithdrawn,
+    "given_up": RestGivenUp,
     "skip": DecisionSkipped,
     "error": DecisionFailed,
     "alert": Alert,
@@ -223,6 +227,8 @@ TOPICS: Mapping[str, type] = {
     "not_taken": OrderNotTaken,
     "execution": Submitted,
     "cancel": Cancelling,
+    "amend": Amending,
+    "amended": Amended,
     "order": OrderChanged,
     "fill": Fill,
     "charge": Charge,
@@ -231,6 +237,7 @@ TOPICS: Mapping[str, type] = {
     "set_aside": SetAside,
     "reconciliation": Reconciliation,
     "dust": DustLeft,
+    "naked": NakedSeen,
     "guard": GuardChanged,
     "relisted": Relisted,
 }

@@ -40,6 +40,7 @@ from sextant.relisting import Relisting
 from sextant.session import Session
 from sextant.settings import Settings, secret
 from sextant.stages import Cleared, require_cleared
+from sextant.subaccount import rebook
 from sextant.venues import OpenVenue, Surroundings, open_venue
 from sextant.vigil import Vigil
 
@@ -185,8 +186,8 @@ async def _furnish(
     engine = wiring.engine(settings, venue.venue, journal, clock)
     parts = wiring.subaccounts(settings, clock)
     outside = Outside(settings.news)
-    before = Recollection(settings.desk, parts, outside)
-    await engine.recover(before.following(journal.facts()))
+    before = Recollection(settings.desk, outside)
+    await engine.recover(before.following(journal.facts()), tell=partial(rebook, parts))
     before.require_same(settings, market.name)
     dead_man = wiring.dead_man(venue, engine, journal, clock, before.guard)
     now, real = clock.now(), SystemClock()
@@ -207,6 +208,7 @@ async def _furnish(
         clock=clock,
         keep_all=True,
         outside=outside,
+        naked_seen=before.naked_seen.values(),
     )
     if venue.outliving is not None:
         most = venue.outliving.dead_man.deadline
@@ -218,8 +220,10 @@ async def _furnish(
     if cleared is not None:
         journal.write(cleared)
     journal.write(started)
+    session.book.heed(before.liquidations.booked_in(engine.ledger))
     for left in (*before.undecided(now), *before.unanswered(now)):
         journal.write(left)
+    session.book.begin(now=now)
     reconciliation = await _reconciled(engine)  # with the book listening: trades may have closed
     for difference in reconciliation.differences:
         _log.warning("reconciled", kind=difference.kind, subject=difference.subject)

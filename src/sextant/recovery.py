@@ -7,6 +7,7 @@ from decimal import Decimal
 from data.faults import Refused
 from data.instrument import Symbol
 from execution.dead_man import UNTOLD, GuardChanged
+from execution.protection import NakedSeen
 from risk.breaker import RiskState
 from risk.referral import Referral
 from sextant.allocator import AllocationState
@@ -25,7 +26,8 @@ from sextant.outside import Outside
 from sextant.referrals import End, ReferralEnded
 from sextant.settings import AccountSettings, DeskSettings, Settings
 from sextant.stage_settings import Mode
-from sextant.subaccount import DeskRiskState, Rebooking, Subaccount
+from sextant.subaccount import DeskRiskState
+from sextant.unheeded import UnheededLiquidations
 
 
 class AnotherAccount(Refused):
@@ -35,12 +37,9 @@ class AnotherAccount(Refused):
 class Recollection:
     """The end of a journal, fact by fact; memory does not grow with its length."""
 
-    def __init__(
-        self, desks: Sequence[DeskSettings], parts: Sequence[Subaccount], outside: Outside
-    ) -> None:
+    def __init__(self, desks: Sequence[DeskSettings], outside: Outside) -> None:
         self._desks = desks
         self._outside = outside  # which learns the headlines again
-        self._parts = Rebooking(parts)  # their ledgers are brought up to date on the way
         self._costs: ModelCosts | None = None
         self._run: RunStarted | None = None
         self._undecided: dict[tuple[str, str, datetime], None] = {}
@@ -49,6 +48,8 @@ class Recollection:
         self.desk_states: dict[str, RiskState] = {}  # the same of each desk's own part
         self.allocation = AllocationState()  # the newest on record
         self.guard = UNTOLD  # of resting entries, as last changed
+        self.liquidations = UnheededLiquidations()
+        self.naked_seen: dict[Symbol, NakedSeen] = {}  # the newest, by symbol
         self.newest: dict[Symbol, datetime] = {}  # close of the newest bar seen, by symbol
 
     async def following(self, facts: AsyncIterable[object]) -> AsyncIterator[object]:
@@ -59,7 +60,7 @@ class Recollection:
 
     def take(self, fact: object) -> None:
         """Take in the next fact."""
-        self._parts.take(fact)
+        self.liquidations.take(fact)
         match fact:
             case AllocationState():
                 self.allocation = fact
@@ -79,6 +80,8 @@ class Recollection:
                 self._see(fact)
             case GuardChanged():
                 self.guard = fact.guard
+            case NakedSeen():
+                self.naked_seen[fact.symbol] = fact
             case Referral():
                 self._waiting[fact.intent.intent_id] = None
             case ReferralEnded():

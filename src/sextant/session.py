@@ -23,6 +23,7 @@ from data.regime import Regime
 from data.snapshot import Snapshot
 from data.trade import Trade
 from execution.journal import OrderJournal
+from execution.order import Order
 from execution.passive import (
     Ended,
     as_booked,
@@ -59,6 +60,7 @@ from sextant.facts import (
 )
 from sextant.outside import Outside
 from sextant.referrals import End, Referrals, Waiting
+from sextant.rests import STOOD_STILL, THE_END, RestGivenUp, why_no_entry, why_no_exit
 from sextant.sight import MoveWatch, true_range, wildness
 from sextant.vigil import Vigil
 
@@ -106,6 +108,7 @@ class Session:
         self._shown_funding: dict[Symbol, FundingRate] = {}
         self.referrals = Referrals(journal, scorecard.verdicts)
         self._resting: dict[str, tuple[Desk, Regime]] = {}  # whose orders rest first, by their ids
+        self._is_leaving = False  # from the withdrawal of what rests on
         self.vigil = Vigil(book.engine, clock, most=None)
 
     async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
@@ -118,6 +121,12 @@ class Session:
         self.vigil.look()
         now = self._clock.now()  # nothing is awaited from here on: what comes next is later
         self.book.engine.settle()
+        if self._resting:
+            self._look_at_data(now)
+        return self.see(bar, now)
+
+    def see(self, bar: Bar, now: datetime) -> list[tuple[Desk, Snapshot]]:
+        """`take`, once fills and the state of the data are on record."""
         self._show_funding(bar.symbol, now)
         if self._keep_all:
             self._journal.write(BarSeen(at=now, bar=bar))
@@ -129,7 +138,7 @@ class Session:
         if not any(flaw.kind is FlawKind.JUMP for flaw in flaws):
             self.book.mark(bar, now=now)  # one bad tick must not move a peak or trip a breaker
         self._watch_moves(bar, now)
-        account = self.guard(now)
+        account = self.guard(now, flawed=bar.symbol if flaws else None)
         if self.referrals:
             self.referrals.expire(now)
         self.scorecard.see(bar, self.book.ledger.earned)
@@ -178,16 +187,20 @@ class Session:
         """Look at the data and the stops between two bars too: a feed may be silent."""
         self.vigil.look()
         now = self._clock.now()
-        for symbol in self._moves:
-            self.unfit(symbol, now)
-        if not self.book.is_guarded(now) or self._has_rested(now):
+        self._look_at_data(now)
+        if self._has_rested(now) or not self.book.is_guarded(now):
             self._journal.write(Watched(at=now))
             self.guard(now)
 
-    def guard(self, now: datetime) -> AccountState:
+    def _look_at_data(self, now: datetime) -> None:
+        for symbol in self._moves:
+            self.unfit(symbol, now)
+
+    def guard(self, now: datetime, *, flawed: Symbol | None = None) -> AccountState:
         """Take what resting orders have not got in time, and see to positions and their stops.
 
-        Returns the book as it is then.
+        It goes by the state of the data on record, and lets nothing into what is `flawed`: the
+        newest bar is, too. Returns the book as it is then.
         """
         passive, engine = self.book.passive, self.book.engine
         for client_order_id in passive.overdue(engine.orders, now):
@@ -195,45 +208,49 @@ class Session:
             engine.cancel(client_order_id)
         for ended in passive.take_ended():
             whose = self._resting.pop(ended.first.intent.intent_id, None)
-            if whose is None or not self._take_rest(ended, *whose, now=now):
+            is_flawed = ended.first.intent.symbol == flawed
+            if whose is None or not self._take_rest(ended, *whose, flawed=is_flawed, now=now):
                 self.book.note_order(ended.first.intent.symbol, now=now)
         return self.book.guard(now=now)
 
     def withdraw_resting(self) -> None:
-        """Have what rests before it takes cancelled: when we are gone, nobody sees to its fills."""
-        engine = self.book.engine
-        if names := resting(engine.orders):
-            self._journal.write(RestingWithdrawn(at=self._clock.now()))
+        """Have what rests before it takes cancelled: when we are gone, nobody sees to its fills.
+
+        An exit takes what it has not got, once it is over and `look_after` finds it; no entry does.
+        """
+        engine, passive = self.book.engine, self.book.passive
+        names = resting(engine.orders)
+        if self._is_leaving or not (names or self._resting or passive.has_ended):
+            return
+        self._is_leaving = True
+        self._journal.write(RestingWithdrawn(at=self._clock.now()))
         for client_order_id in names:
+            tracked = engine.blotter.find(client_order_id)
+            if tracked is not None and tracked.order.reduce_only:
+                passive.crosses(client_order_id)
             engine.cancel(client_order_id)
 
     def _has_rested(self, now: datetime) -> bool:
         passive = self.book.passive
         return passive.has_ended or bool(passive.overdue(self.book.engine.orders, now))
 
-    def _take_rest(self, ended: Ended, desk: Desk, regime: Regime, *, now: datetime) -> bool:
+    def _take_rest(
+        self, ended: Ended, desk: Desk, regime: Regime, *, flawed: bool, now: datetime
+    ) -> bool:
         """Have what an order that is over has not got judged again, at market; whether it passes.
 
-        An entry whose filled part has been closed meanwhile goes no further, nor does one that was
-        approved too long ago; nor does an exit whose position is another by now.
+        Why it goes no further, if it does not, is on record.
         """
         intent, symbol = ended.first.intent, ended.first.intent.symbol
         tracked = self.book.engine.blotter.find(intent.intent_id)
         if tracked is None or not (ended := as_booked(ended, tracked)).left:
             return False
         account, sign = self.book.account(now), tracked.order.side.sign
-        approved_at = tracked.order.approved_at
-        if ended.first.enters:
-            longest = self.book.passive.settings.cross_after + self.book.limits.max_price_age
-            is_closed = self.book.ledger.held(symbol) * sign < ended.filled
-            if is_closed or now - approved_at > longest:
-                return False
-        else:
-            position = account.positions.get(symbol)  # of dust there is none
-            if position is None or position.quantity * sign >= 0:
-                return False
-            if position.opened_at > approved_at:
-                return False
+        if why := self._given_up(ended, tracked.order, account, flawed=flawed):
+            self._journal.write(
+                RestGivenUp(at=now, intent_id=intent.intent_id, symbol=symbol, reason=why)
+            )
+            return False
         rest = rest_of(ended, now)
         heard = self._outside.heard(symbol, now)
         snapshot = desk.look(symbol, account, now=now, heard=heard)
@@ -243,6 +260,23 @@ class Session:
         verdict = self.book.judge(rest, market, filled=filled, now=now)
         self.book.act(verdict, now=now)
         return isinstance(verdict, ApprovedOrder)
+
+    def _given_up(self, ended: Ended, order: Order, account: AccountState, *, flawed: bool) -> str:
+        """Why the rest of `order` is asked for no more; empty if it is."""
+        if not ended.first.enters:
+            return why_no_exit(order, account.positions.get(order.symbol))
+        if self._is_leaving:
+            return THE_END
+        unfit = [d.kind for d in self.defects.get(order.symbol, ()) if d.kind.blocks]
+        return why_no_entry(
+            ended,
+            order,
+            held=self.book.ledger.held(order.symbol),
+            unfit=[*unfit, "a flawed bar"] if flawed else unfit,
+            slept=self.vigil.slept_through(order.approved_at),
+            longest=self.book.passive.settings.cross_after + self.book.limits.max_price_age,
+            now=account.as_of,
+        )
 
     async def hear(self, event: Trade | OrderBook | FundingRate | FeedInterrupted) -> None:
         """Take what comes between bars: paper first, whose orders books and trades fill."""
@@ -312,7 +346,7 @@ class Session:
         self.vigil.look()
         is_past = self.vigil.slept_through(snapshot.bar.closed_at)
         if is_past:
-            self.skip(desk, snapshot, "the process stood still meanwhile")
+            self.skip(desk, snapshot, STOOD_STILL)
         return is_past
 
     def conclude(

@@ -33,6 +33,7 @@ from risk.limits import RiskLimits
 from sextant.allocator_settings import AllocatorSettings, allocation_problems, portfolio_of
 from sextant.market_settings import LiveMarketSettings, MarketSettings
 from sextant.paper_settings import PaperVenueSettings
+from sextant.resting_settings import OutlivingVenue, resting_problems
 from sextant.section import ENVIRONMENT_NAME, EnvironmentName, Positive, Section
 from sextant.settings_file import BadSettings, in_words, merged, read_layers, told
 from sextant.stage_settings import LiveSettings, Mode
@@ -100,10 +101,7 @@ class PaperTradingSettings(Section):
         return ()
 
 
-VenueSettings = Annotated[
-    PaperTradingSettings | KrakenVenueSettings | BinanceVenueSettings | HyperliquidVenueSettings,
-    Field(discriminator="kind"),
-]
+VenueSettings = Annotated[PaperTradingSettings | OutlivingVenue, Field(discriminator="kind")]
 
 
 class PanelSettings(Section):
@@ -324,6 +322,7 @@ def _venue_problems(settings: Settings) -> Iterator[str]:
             f"engine.lost_after: {settings.engine.lost_after} is too short: what is given up then "
             f"may arrive for {latest} (venue.order_deadline or venue.receive_window)"
         )
+    yield from resting_problems(venue, settings.passive, settings.allocation)
     unknown = set(venue.leverage) - {i.symbol for i in settings.instrument}
     if unknown:
         yield f"venue.leverage: {', '.join(sorted(unknown))} is no instrument"

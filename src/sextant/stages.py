@@ -5,7 +5,7 @@ micro, whose own start has to have been let in. The first stages risk nothing, a
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -166,50 +166,39 @@ def exit_test(found: Figures, asked: ExitTestSettings, stage: Mode) -> tuple[Cri
             is_met=found.trades >= asked.min_trades,
             remedy=longer,
         ),
-        Criterion(
-            name="Sharpe (daily, 365)",
-            observed=ratio(found.sharpe, 3),
-            limit=f"above {ratio(asked.sharpe_above)}",
-            is_met=_is_above(found.sharpe, asked.sharpe_above),
-            remedy=better,
-        ),
-        Criterion(
-            name="drawdown at most",
-            observed=percent(found.max_drawdown, 3),
-            limit=f"below {percent(asked.drawdown_below)}",
-            is_met=_is_below(found.max_drawdown, asked.drawdown_below),
-            remedy=better,
-        ),
-        Criterion(
-            name="trades won",
-            observed=percent(found.wins, 3),
-            limit=f"above {percent(asked.wins_above)}",
-            is_met=_is_above(found.wins, asked.wins_above),
-            remedy=better,
-        ),
-        Criterion(
-            name="uptime",
-            observed=percent(found.uptime, 3),
-            limit=f"above {percent(asked.uptime_above)}",
-            is_met=_is_above(found.uptime, asked.uptime_above),
-            remedy=steadier,
-        ),
-        Criterion(
-            name="decisions failed",
-            observed=percent(found.errors, 3),
-            limit=f"below {percent(asked.errors_below)}",
-            is_met=_is_below(found.errors, asked.errors_below),
-            remedy=steadier,
-        ),
+        _beyond("Sharpe (daily, 365)", found.sharpe, asked.sharpe_above, better, shown=ratio),
+        _below("drawdown at most", found.max_drawdown, asked.drawdown_below, better),
+        _beyond("trades won", found.wins, asked.wins_above, better),
+        _beyond("uptime", found.uptime, asked.uptime_above, steadier),
+        _below("decisions failed", found.errors, asked.errors_below, steadier),
     )
 
 
-def _is_above(value: float | None, limit: float) -> bool:
-    return value is not None and value > limit
+def _beyond(
+    name: str,
+    value: float | None,
+    limit: float,
+    remedy: str,
+    *,
+    shown: Callable[[float | None, int], str] = percent,
+) -> Criterion:
+    return Criterion(
+        name=name,
+        observed=shown(value, 3),
+        limit=f"above {shown(limit, 2)}",
+        is_met=value is not None and value > limit,
+        remedy=remedy,
+    )
 
 
-def _is_below(value: float | None, limit: float) -> bool:
-    return value is not None and value < limit
+def _below(name: str, value: float | None, limit: float, remedy: str) -> Criterion:
+    return Criterion(
+        name=name,
+        observed=percent(value, 3),
+        limit=f"below {percent(limit)}",
+        is_met=value is not None and value < limit,
+        remedy=remedy,
+    )
 
 
 def _days(span: timedelta) -> str:

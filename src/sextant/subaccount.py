@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from data.account import AccountState, ClosedTrade
 from data.bar import Bar
 from data.instrument import Symbol
+from execution.blotter import ChargeBooked, FillBooked, Settled
 from execution.charge import Charge
 from execution.fill import Fill
 from execution.ledger import Ledger
-from execution.order import Submitting
 from risk.breaker import RiskState
 from risk.limits import RiskLimits
 
@@ -28,26 +28,17 @@ class DeskRiskState:
     state: RiskState
 
 
-class Rebooking:
-    """Brings parts up to date with facts on record, in their order."""
-
-    def __init__(self, parts: Sequence["Subaccount"]) -> None:
-        self._parts = parts
-        self._exchanges: set[str] = set()  # client order ids of what exchanges holdings
-
-    def take(self, fact: object) -> None:
-        """Take in the next fact; of most kinds nothing comes."""
-        match fact:
-            case Submitting() if fact.order.purpose.exchanges:
-                self._exchanges.add(fact.order.client_order_id)
-            case Fill() if fact.client_order_id not in self._exchanges:
-                for part in self._parts:
-                    part.book(fact)
-            case Charge():
-                for part in self._parts:
-                    part.charge(fact)
-            case _:
-                pass
+def rebook(parts: Sequence["Subaccount"], settled: Settled) -> None:
+    """Bring parts up to date with what came of a fact on record, in their order."""
+    match settled:
+        case FillBooked(fill=fill, order=order) if not order.purpose.exchanges:
+            for part in parts:
+                part.book(fill)
+        case ChargeBooked(charge=charge):
+            for part in parts:
+                part.charge(charge)
+        case _:
+            pass
 
 
 class Subaccount:

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -16,17 +17,19 @@ from data.instrument import Instrument, Symbol
 from data.kraken_db.private_trades import Account
 from execution.dead_man import DeadManSettings
 from execution.journal import OrderJournal
+from execution.trial import TrialVenue, Tried
 from execution.venue import Venue
 from execution.venues import ccxt_venue
 from execution.venues.binance_settings import BinanceVenueSettings
-from execution.venues.fee_tier import FeeTier
 from execution.venues.hyperliquid_settings import HyperliquidVenueSettings
 from execution.venues.kraken_settings import KrakenVenueSettings
 from execution.venues.paper import PaperVenue
 from sextant.market import Site, waiting_for
 from sextant.settings import PaperTradingSettings, Settings
+from sextant.trials import require_accepted, try_each
 
 T = TypeVar("T")
+_TRIES = 3  # of a trial that a person waits for
 ExchangeSettings = KrakenVenueSettings | BinanceVenueSettings | HyperliquidVenueSettings
 
 
@@ -71,9 +74,13 @@ class Surroundings:
 class TradedExchange(ccxt_venue.Exchange, Protocol):
     """An exchange that can say what an account needs to know before it trades there."""
 
+    async def require_safe_key(self) -> None: ...
+
     async def instruments(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]: ...
 
-    async def fee_tiers(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, FeeTier]: ...
+    async def taker_fees(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Decimal]:
+        """What the account pays now for what takes, as a share of notional."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,7 @@ async def open_venue(
     Raises:
         KeyRefused: a key is missing, wrong, or may do what it must not.
         AccountRefused: the account is not set as we trade.
+        TrialRefused: it would not take an order in something that is to be traded there.
         Corrupt: the books hold what no paper venue wrote.
     """
     match settings.venue:
@@ -144,6 +152,10 @@ async def _open_exchange(
         as_traded = partial(_as_traded, settings, wanted, exchange)
         traded = await insist(as_traded)
         await insist(venue.open)
+        patience = Patience(clock=around.clock)
+        await require_accepted(
+            exchange.name, exchange, traded.instruments.values(), patience, report
+        )
         yield OpenVenue(
             venue=venue,
             settings=traded,
@@ -160,15 +172,38 @@ async def _open_exchange(
         await venue.close()
 
 
+async def try_orders(
+    settings: Settings, wanted: ExchangeSettings, around: Surroundings
+) -> list[Tried] | None:
+    """Have the exchange look at an order of each symbol: nothing is placed or changed there.
+
+    None where it has no trials; that much is known without asking it.
+
+    Raises:
+        KeyRefused: a key is missing, wrong, or may do what it must not.
+        NotTraded: it does not list a symbol.
+        VenueUnavailable: it cannot be reached.
+    """
+    exchange = _prepared(wanted, around).exchange
+    try:
+        if not isinstance(exchange, TrialVenue):
+            return None
+        await exchange.require_safe_key()
+        traded = await _as_traded(settings, wanted, exchange)
+        patience = Patience(clock=around.clock, tries=_TRIES)
+        return await try_each(exchange, traded.instruments.values(), patience)
+    finally:
+        await exchange.close()
+
+
 async def _as_traded(
     settings: Settings, wanted: ExchangeSettings, exchange: TradedExchange
 ) -> Settings:
     """`settings` with the grids and the fees that the exchange has now."""
     symbols = list(settings.instruments)
     grids = await exchange.instruments(symbols)
-    fees = await exchange.fee_tiers(symbols)
-    taker_fee = max(tier.taker for tier in fees.values())
-    return settings.as_traded(grids, leverage=wanted.leverage, taker_fee=taker_fee)
+    fees = await exchange.taker_fees(symbols)
+    return settings.as_traded(grids, leverage=wanted.leverage, taker_fee=max(fees.values()))
 
 
 def _prepared(wanted: ExchangeSettings, around: Surroundings) -> Prepared:

@@ -29,7 +29,6 @@ class Vigil:
         self._looked_at = now
         if self._most is None or since is None or now - since <= self._most:
             return
-        self._woke_at = now
         slept = Difference(
             kind=DifferenceKind.ASLEEP,
             subject="process",
@@ -37,7 +36,14 @@ class Vigil:
             theirs=f"{now:%Y-%m-%dT%H:%M:%SZ}",
         )
         fills_seen = self._engine.fills_seen
-        self._engine.conclude(Reconciliation(at=now, differences=(slept,), fills_seen=fills_seen))
+        doubt = Reconciliation(at=now, differences=(slept,), fills_seen=fills_seen)
+        self._engine.conclude(doubt)
+        self.hear(doubt)
+
+    def hear(self, told: Reconciliation) -> None:
+        """Take in what is on record of the books: whether we stood still is part of it."""
+        if any(found.kind is DifferenceKind.ASLEEP for found in told.differences):
+            self._woke_at = told.at
 
     def slept_through(self, at: datetime) -> bool:
         """Whether what happened at `at` is from before we woke."""

@@ -28,6 +28,7 @@ from agents.panel import EmptySeat, Panel, RuleSeat, Seat
 from agents.prompts import PromptLibrary
 from agents.strategy import Requirements, Strategy
 from agents.vote import VoterId
+from data.arithmetic import reckon_alike
 from data.bar import Timeframe
 from data.clock import Clock, SystemClock
 from data.faults import Refused
@@ -39,7 +40,7 @@ from execution.dead_man import DeadMan, Guard
 from execution.engine import Engine
 from execution.journal import OrderJournal
 from execution.ledger import Ledger
-from execution.protection import Protection
+from execution.protection import NakedSeen, Protection
 from execution.venue import Venue
 from execution.venues.paper import PaperVenue
 from risk.breaker import RiskState, initial_state
@@ -222,6 +223,7 @@ def session(
     clock: Clock,
     keep_all: bool,
     outside: Outside,
+    naked_seen: Iterable[NakedSeen] = (),
 ) -> Session:
     """Desks, book and scorecard around an engine; `state` is None where none is on record."""
     card = Scorecard(
@@ -231,11 +233,18 @@ def session(
     )
     book = Book(
         engine=engine,
-        protection=Protection(engine.instruments, settings.protection),
+        protection=Protection(
+            engine.instruments,
+            settings.protection,
+            amends=engine.venue.amends,
+            write=journal.write,
+            seen=naked_seen,
+        ),
         care=PositionCare(
             engine.instruments,
             settings.protection,
             targets_in=holding_targets(engine.instruments, engine.venue),
+            amends=engine.venue.amends,
         ),
         limits=settings.risk,
         state=state or _first_state(engine, clock),
@@ -344,7 +353,11 @@ def mark(engine: Engine, parts: Sequence[Subaccount], past: MarketPast) -> None:
 
 
 def engine(settings: Settings, venue: Venue, journal: OrderJournal, clock: Clock) -> Engine:
-    """An engine and its ledger at the opening balances, before anything is recovered."""
+    """An engine and its ledger at the opening balances, before anything is recovered.
+
+    A daemon, a replay and an audit begin with this: from here on they reckon alike.
+    """
+    reckon_alike()
     instruments = settings.instruments
     return Engine(
         venue=venue,
@@ -425,4 +438,5 @@ def run_started(
         past=past.stretches,
         resumed=resumed,
         holds_targets=holding_targets(settings.instruments, venue),
+        amends=venue.amends,
     )

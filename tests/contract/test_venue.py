@@ -26,6 +26,7 @@ from execution.venue import (
     OutcomeUnknown,
     Venue,
     VenueUnavailable,
+    Withheld,
     stop_id,
 )
 from execution.venues.paper import PaperVenue
@@ -49,6 +50,8 @@ from tests.fakes_venue import FlakyVenue
 
 class PaperArena:
     """The paper venue in a market that a test moves, bar by bar, from 100."""
+
+    liquidates = True
 
     def __init__(self):
         self.clock = ManualClock(NOON)
@@ -176,6 +179,26 @@ async def test_an_order_fills_and_moves_the_balances(arena, venue):
     assert (fill.client_order_id, fill.symbol, fill.quantity) == (an_id("order"), BTC, 2)
     assert after["BTC"] - before.get("BTC", 0) == 2
     assert before["USDT"] - after["USDT"] == 2 * fill.price + fill.fee
+
+
+LIQUID = "100000"  # in a bar
+
+
+async def test_what_it_ends_by_force_is_told_as_such_once(arena, venue):
+    """A position of twice and a half what the account has falls by two fifths."""
+    if not arena.liquidates:
+        pytest.skip("nothing is liquidated here: how it is told is in the adapter's tests")
+    await venue.submit(approved("order", "250"))
+    for prices in ("100 100 100 100", "100 100 60 60", "60 60 60 60"):
+        await arena.move(prices, volume=LIQUID)
+    fills = await venue.fills()
+    taken = [fill for fill in fills if fill.client_order_id != an_id("order")]
+    assert [fill for fill in fills if fill.forced] == taken
+    assert sum(fill.quantity for fill in taken) == 250
+    assert {fill.side for fill in taken} == {Side.SELL}
+    told = [event for event in venue.drain() if isinstance(event, Fill) and event.forced]
+    assert told == taken
+    assert (await venue.balances()).get("BTC", 0) == 0
 
 
 async def test_submitting_twice_trades_once(arena, venue):
@@ -334,6 +357,78 @@ async def test_an_attached_stop_is_there_with_the_fill_and_closes_the_position(a
 
 def a_stop(name, trigger, *, replaces=None, quantity="-1"):
     return approved(name, quantity, trigger=trigger, reduce_only=True, replaces=replaces)
+
+
+@pytest.fixture
+async def amending(arena, venue):
+    """A venue that amends, with a position of 2 and a stop for 1 of it at 95."""
+    if not venue.amends:
+        with pytest.raises(OrderRefused):
+            await venue.amend(an_id("stop"), trigger=Decimal(97), quantity=Decimal(1))
+        pytest.skip("this venue amends nothing; one stop takes the place of another")
+    await venue.submit(approved("entry", "2"))
+    await arena.move("100 100 100 100")
+    await venue.submit(a_stop("stop", "95"))
+    return venue
+
+
+def terms_of(order):
+    return order.client_order_id, order.trigger, order.quantity, order.status
+
+
+@pytest.mark.req("S0-26")
+@pytest.mark.parametrize("quantity", ["0.5", "1", "2"])
+async def test_a_stop_is_amended_in_place(arena, amending, quantity):
+    for trigger in ("96", "97", "97"):
+        await amending.amend(an_id("stop"), trigger=Decimal(trigger), quantity=Decimal(quantity))
+        expected = an_id("stop"), Decimal(trigger), Decimal(quantity), OrderStatus.OPEN
+        assert terms_of(await amending.order(an_id("stop"))) == expected
+        assert [terms_of(order) for order in await amending.open_orders()] == [expected]
+    await arena.move("98 98 98 98")
+    assert await settled_quantity(amending) == 2
+    await arena.move("97 97 97 97")
+    assert await settled_quantity(amending) == 2 - Decimal(quantity)
+
+
+async def test_an_amendment_is_told_as_a_change_of_the_same_order(arena, amending):
+    await arena.move("100 100 100 100")
+    amending.drain()
+    await amending.amend(an_id("stop"), trigger=Decimal(97), quantity=Decimal(2))
+    async with asyncio.timeout(10):
+        await amending.wait()
+    told = [terms_of(event.order) for event in amending.drain()]
+    assert told == [(an_id("stop"), 97, 2, OrderStatus.OPEN)]
+
+
+async def test_what_has_filled_or_never_was_is_not_amended(arena, amending):
+    await arena.move("95 95 95 95")
+    for name in ("stop", "entry", "never there"):
+        with pytest.raises(OrderRefused):
+            await amending.amend(an_id(name), trigger=Decimal(97), quantity=Decimal(2))
+    assert await settled_quantity(amending) == 1
+    assert not await amending.open_orders()
+
+
+async def test_an_amendment_that_cannot_be_leaves_the_stop_as_it_was(amending):
+    before = await amending.order(an_id("stop"))
+    with pytest.raises(OrderRefused):
+        await amending.amend(an_id("stop"), trigger=Decimal(97), quantity=Decimal("0.00005"))
+    assert await amending.order(an_id("stop")) == before
+
+
+async def test_an_amendment_that_races_with_a_fill_loses_or_wins_whole(arena, amending):
+    """Either the stop has filled as it was, or the market meets it as amended."""
+    await amending.amend(an_id("stop"), trigger=Decimal(97), quantity=Decimal(2))
+    moved, amended = await asyncio.gather(
+        arena.move("97 97 97 97"),
+        amending.amend(an_id("stop"), trigger=Decimal(98), quantity=Decimal(1)),
+        return_exceptions=True,
+    )
+    assert moved is None
+    was_refused = isinstance(amended, OrderRefused)
+    assert was_refused or amended is None
+    assert (await amending.order(an_id("stop"))).status is OrderStatus.FILLED
+    assert await settled_quantity(amending) == (0 if was_refused else 1)
 
 
 @pytest.mark.req("S0-26")
@@ -546,7 +641,7 @@ async def test_an_entry_ends_there_in_time_and_a_stop_does_not(abroad):
 async def test_an_entry_that_cannot_end_there_is_not_sent(abroad):
     if abroad.venue.expires(A_QUARTER):
         pytest.skip("this venue ends orders by itself")
-    with pytest.raises(OrderRefused, match="no order expires"):
+    with pytest.raises(Withheld, match="no order expires"):
         await expiring(abroad.venue, approved("entry", "1", limit="90"))
     assert not await abroad.venue.open_orders()
 

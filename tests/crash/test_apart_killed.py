@@ -8,14 +8,17 @@ import asyncio
 import random
 import signal
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
 from execution.order import Outcome, Submitted, Submitting
+from execution.protection import NakedSeen
 from execution.venue import OrderChanged
 from risk.intent import Purpose
 from sextant.facts import RunStarted
 from tests.builders_apart import Lives, apart, apart_flaws, naked_spans
+from tests.builders_daemon import CARE, EAGER
 from tests.builders_postgres import (  # noqa: F401 - fixtures
     a_database,
     postgres,
@@ -27,11 +30,15 @@ pytestmark = pytest.mark.xdist_group("daemon")
 
 SPEED = 120.0
 LONGEST = 30  # seconds of a life
+AT_ONCE = timedelta(milliseconds=1)  # instants of one act of the exchange are microseconds apart
 SAMPLE = 6  # moments in `make test`
 AT_EACH = 70  # moments of a history
+# Half a minute of a machine's time: how long a life takes to see a position and to send its stop.
+PATIENT = EAGER + CARE + '    deadline = "PT1H"\n'
+OWN_STOPS = "attach_stops = false\n"
 HISTORIES = {
     "attached-stops": {},
-    "own-stops": {"venue": "attach_stops = false\n"},
+    "own-stops": {"venue": OWN_STOPS, "text": PATIENT},
     "bad-line": {"faults": ("refused=0.1", "lost=0.1", "unanswered=0.2", "dropped=0.1")},
 }
 EXITS = (Purpose.EXIT, Purpose.MAX_AGE, Purpose.TAKE_PROFIT)
@@ -88,7 +95,7 @@ def left_in_flight(left):
                 found.update(set(under_way.values()))
             case Submitting():
                 under_way[fact.order.client_order_id] = fact.order.purpose
-            case Submitted() if fact.outcome in (Outcome.REFUSED, Outcome.UNAVAILABLE):
+            case Submitted() if fact.outcome not in (Outcome.ACCEPTED, Outcome.UNKNOWN):
                 under_way.pop(fact.client_order_id, None)
             case OrderChanged() if fact.order.status.is_final:
                 under_way.pop(fact.order.client_order_id, None)
@@ -102,6 +109,15 @@ def require_sound(audited, left):
     assert apart_flaws(left) == []
 
 
+def require_covered_at_once(left):
+    """Stops that entries take along stand there at once, whoever is dead; nor is one ever gone.
+
+    One may be there for too long: `naked_too_long` bounds what it opens then.
+    """
+    spans = [naked for naked in naked_spans(left) if not naked.by_leftover]
+    assert [naked for naked in spans if naked.lasted > AT_ONCE] == []
+
+
 @pytest.mark.req("S1-76", "S1-153")
 async def test_a_sample_of_kills_loses_and_repeats_nothing(server_folder, postgres, monkeypatch):  # noqa: F811
     monkeypatch.setenv("SEXTANT_DATABASE_URL", postgres)
@@ -110,7 +126,54 @@ async def test_a_sample_of_kills_loses_and_repeats_nothing(server_folder, postgr
         while len(lives.done) < SAMPLE:
             code = await asyncio.to_thread(lives.one, at=wanted, longest=LONGEST)
             assert code in (-signal.SIGKILL, -signal.SIGALRM), (lives.done, lives.said)
-        require_sound(*await lived(lives, pair))
+        audited, left = await lived(lives, pair)
+    require_sound(audited, left)
+    require_covered_at_once(left)
+
+
+# A position waits longer for its stop than any life lasts from its first look to its third.
+IMPATIENT = (
+    EAGER
+    + """
+    [protection]
+    patience = "PT4M"
+    deadline = "PT30M"
+"""
+)
+MOST_LIVES = 12
+
+
+def waits(left):
+    """Since when positions were naked, as on record: of each run that it began and ended in."""
+    run, begun, found = 0, {}, []
+    for fact in left.facts:
+        match fact:
+            case RunStarted():
+                run += 1
+            case NakedSeen(is_naked=True):
+                assert fact.symbol not in begun, f"a wait begins anew: {fact}"
+                begun[fact.symbol] = run
+            case NakedSeen():
+                found.append((begun.pop(fact.symbol), run))
+    return found
+
+
+@pytest.mark.req("S0-26", "S1-76")
+async def test_lives_too_short_to_wait_place_the_stop_all_the_same(
+    server_folder,  # noqa: F811
+    postgres,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setenv("SEXTANT_DATABASE_URL", postgres)
+    with (
+        apart(server_folder, postgres, IMPATIENT, speed=60, venue=OWN_STOPS) as pair,
+        Lives(pair) as lives,
+    ):
+        while not any(ended > began for began, ended in waits(await pair.left())):
+            assert len(lives.done) < MOST_LIVES, waits(await pair.left())
+            at = ["record watch after 3"]
+            await asyncio.to_thread(lives.one, at=at, longest=LONGEST, again=True)
+        require_sound(*await lived(lives, pair, bars=10))
 
 
 @pytest.mark.soak
@@ -139,6 +202,8 @@ async def test_kills_at_every_moment_lose_and_repeat_nothing(
             longest = max((naked.lasted for naked in naked_spans(left)), default=None)
             print(f"\n{name}: {len(done)} kills, {len(left.facts)} records, naked {longest}")
         require_sound(audited, left)
+        if name == "attached-stops":
+            require_covered_at_once(left)
     with capsys.disabled():
         print(f"{len(moments)} moments; in flight: {dict(in_flight)}")
     assert len(moments) >= 210

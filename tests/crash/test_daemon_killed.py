@@ -58,7 +58,7 @@ async def test_ten_kills_at_random_lose_and_repeat_nothing(server_folder, seed):
     left = await left_after_an_orderly_stop(rehearsal, server_folder)
     assert flaws(left) == []
     assert len(left.of(RunStarted)) > KILLS / 2
-    assert len(left.of(Submitting)) > 50
+    assert len(left.of(Submitting)) > 10
     audited = rehearsal.audited()
     assert audited.code == 0, audited.said
 
@@ -88,7 +88,8 @@ async def test_a_cancellation_on_record_is_sent_after_a_kill(server_folder):  # 
 
 @pytest.mark.req("S0-26")
 async def test_a_kill_while_a_stop_moves_leaves_one_stop(server_folder):  # noqa: F811
-    rehearsal = Rehearsal(a_config(server_folder, CARE + EAGER))
+    slow = a_config(server_folder, CARE + EAGER, speed=600)  # or positions are too old at once
+    rehearsal = Rehearsal(slow)
     for place in ("Engine.accept", "PaperVenue.submit", "PaperVenue._record"):
         module = "execution.engine" if "Engine" in place else "execution.venues.paper"
         died = rehearsal.signalled(f"{module}:{place}", 25, "after")

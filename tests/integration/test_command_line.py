@@ -81,7 +81,8 @@ def test_check_tells_a_key_that_is_set_without_showing_it():
     ("config", "key", "code", "told"),
     [
         pytest.param("live", "", 1, "kraken: KRAKEN_API_KEY is not set", id="without its key"),
-        pytest.param("live", "a-secret", 0, "kraken: KRAKEN_API_KEY is set", id="with it"),
+        pytest.param("live", "a-secret", 1, "kraken: KRAKEN_API_KEY is set", id="with it"),
+        pytest.param("live", "a-secret", 1, "is not base64", id="with one that is none"),
         pytest.param("rehearsal", "", 0, "at an exchange of our own", id="its own exchange"),
         pytest.param("rehearsal-apart", "", 1, "KRAKEN_API_KEY is not set", id="another process"),
     ],

@@ -3,8 +3,6 @@
 On paper and at the rehearsal exchange, through the adapter that it would trade at Kraken with.
 """
 
-from dataclasses import replace
-
 import pytest
 from rich.console import Console
 
@@ -13,27 +11,16 @@ from execution.fill import Fill, Liquidity
 from execution.order import OrderStatus, Submitting
 from execution.venue import OrderChanged
 from risk.intent import Purpose
-from sextant import markets
 from sextant.audit import run_audit
 from sextant.daemon import Daemon
 from sextant.facts import RunStarted
 from sextant.house import open_house
 from sextant.settings import load_settings
-from tests.builders_daemon import HeldClock, InStep, a_config, flaws, what_is_left
+from tests.builders_daemon import a_config, flaws, ran, what_is_left
 from tests.builders_forms import AIMS, RESTS, THIN, TRAILS
-from tests.builders_rehearsal_left import a_rehearsal, rehearsal_flaws
+from tests.builders_rehearsal_left import a_rehearsal, record_flaws
 
 pytestmark = pytest.mark.xdist_group("daemon")
-
-
-@pytest.fixture
-def held_clock(monkeypatch):
-    monkeypatch.setattr(markets, "PacedClock", HeldClock)
-
-
-async def lived(config, bars):
-    async with open_house(load_settings(config)) as house:
-        await Daemon(replace(house, feed=InStep(house)), max_bars=bars).run(view=False)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +50,7 @@ def ended(left):
 @pytest.mark.parametrize("text", [AIMS, THIN + AIMS], ids=["whole", "in parts"])
 async def test_a_target_is_placed_and_fills_and_its_stop_goes(tmp_path, held_clock, text):
     config = a_config(tmp_path, text)
-    await lived(config, 400)
+    await ran(config, 400)
     left = await what_is_left(config)
     assert flaws(left) == []
     known, end = targets(left), ended(left)
@@ -78,7 +65,7 @@ async def test_a_target_is_placed_and_fills_and_its_stop_goes(tmp_path, held_clo
 
 async def test_orders_rest_before_they_take_and_never_get_more(tmp_path, held_clock):
     config = a_config(tmp_path, THIN + AIMS + RESTS)
-    await lived(config, 300)
+    await ran(config, 300)
     left = await what_is_left(config)
     assert flaws(left) == []
     orders = {fact.order.client_order_id: fact.order for fact in left.of(Submitting)}
@@ -100,7 +87,7 @@ async def test_orders_rest_before_they_take_and_never_get_more(tmp_path, held_cl
 @pytest.mark.req("S0-26")
 async def test_stops_trail_by_the_true_range_and_dust_is_on_record(tmp_path, held_clock):
     config = a_config(tmp_path, THIN + TRAILS)
-    await lived(config, 300)
+    await ran(config, 300)
     left = await what_is_left(config)
     assert flaws(left) == []
     orders = [fact.order for fact in left.of(Submitting)]
@@ -123,7 +110,6 @@ async def test_at_the_exchange_stop_and_target_rest_side_by_side(tmp_path):
     assert {"stop-loss", "take-profit"} <= {order.ticket.kind for order in orders}
     assert [order for order in orders if order.ticket.post_only]
     left = await what_is_left(config)
-    found = [flaw for flaw in rehearsal_flaws(left) if "its_stop_there" not in flaw]
-    assert found == []  # the last position may be too young for the stop that protection places
+    assert record_flaws(left) == []  # the last position may be too young for its stop
     assert targets(left)
     assert await sound(config)

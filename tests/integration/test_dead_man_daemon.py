@@ -44,7 +44,7 @@ def dsn(monkeypatch, postgres):
     return postgres
 
 
-async def came(condition, *, within=90):
+async def came(condition, *, within=300):
     """Return once `condition` holds, whatever time that takes, within reason."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - nobody tells
@@ -172,8 +172,8 @@ async def test_who_can_keep_no_record_for_so_long_has_no_entry_left(
             away_at, stops, resting = there.clock.now(), there.stops, there.resting
             await came(lambda: not there.resting)
             assert there.stops.keys() == stops.keys()
-            for order in resting.values():
-                assert order.closed_at - away_at <= DEADLINE + SLACK
+            for order in resting.values():  # a try to write is a second of ours: two minutes
+                assert order.closed_at - away_at <= 2 * DEADLINE
             await server.start()
             await came(lambda: there.resting)  # it trades again
             daemon.send_signal(signal.SIGTERM)

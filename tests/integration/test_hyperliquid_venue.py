@@ -87,7 +87,7 @@ async def test_nothing_is_signed_but_what_trades():
     async with a_site() as site:
         await site.exchange.require_safe_key()
         await site.exchange.instruments([BTC])
-        await site.exchange.fee_tiers([BTC])
+        await site.exchange.taker_fees([BTC])
         await site.exchange.set_leverage(BTC, 3)
         await site.venue.submit(usdc("order", "1"))
         await site.venue.submit(usdc("resting", "1", limit="90"))
@@ -201,7 +201,7 @@ async def test_silence_is_never_a_refusal(accident, fault, arrives):
         site.server.next(accident)
         with pytest.raises(fault, match=an_id("order")):
             await site.venue.submit(usdc("order", "1", limit="90"))
-        site.server.hold.set()
+        site.server.let_go()
         found = await site.venue.order(an_id("order"))
         assert (found is not None) == arrives
         if arrives:
@@ -260,7 +260,7 @@ async def test_a_submission_that_is_cancelled_counts_as_sent():
         submission.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submission
-        site.server.hold.set()
+        site.server.let_go()
         await site.venue.submit(usdc("order", "1", limit="90"))
         assert site.server.placed == cloids("order")
 
@@ -304,6 +304,26 @@ async def test_a_duplicate_that_nobody_sees_is_left_open():
             await site.venue.submit(usdc("order", "1", limit="90"))
 
 
+async def test_whose_a_new_fill_is_nobody_guesses():
+    """It is told before its order is: whoever takes it for a foreign one never books it."""
+    async with a_site(running=False) as site, a_venue(site.server) as ours:
+        await ours.venue.submit(usdc("order", "1"))
+        site.server.hides_orders = 1
+        with pytest.raises(VenueUnavailable, match="not told yet"):
+            await site.venue.fills()
+        (fill,) = await site.venue.fills()
+        assert fill.client_order_id == an_id("order")
+
+
+async def test_a_fill_of_an_order_that_hyperliquid_has_forgotten_is_foreign():
+    async with a_site(running=False) as site, a_venue(site.server) as ours:
+        await ours.venue.submit(usdc("order", "1"))
+        site.server.account.fills[0]["time"] -= 61_000
+        site.server.hides_orders = 1
+        (fill,) = await site.venue.fills()
+        assert fill.client_order_id == str(site.server.account.fills[0]["oid"])
+
+
 async def test_an_unlisted_symbol_is_refused():
     async with a_site() as site:
         with pytest.raises(OrderRefused, match="DOGE/USDC"):
@@ -329,7 +349,7 @@ async def test_a_cancellation_without_an_answer_may_be_repeated(accident):
         site.server.next(accident)
         with pytest.raises(VenueUnavailable):
             await site.venue.cancel(an_id("order"))
-        site.server.hold.set()
+        site.server.let_go()
         await site.venue.cancel(an_id("order"))
         assert (await site.venue.order(an_id("order"))).status is OrderStatus.CANCELLED
 
@@ -562,7 +582,6 @@ async def test_what_is_no_perpetual_is_left_out():
         spot = site.server.account.fills[0] | {"coin": "@107", "tid": 5}
         site.server.account.fills.insert(0, spot)
         site.server._tell("userFills", spot)
-        await site.server.flush()
         await site.venue.look()
         assert [f.client_order_id for f in await site.venue.fills()] == [an_id("order")]
         assert await site.venue.fills(after=1) == []
@@ -615,13 +634,13 @@ async def test_more_fills_than_the_venue_tells_are_not_numbered(monkeypatch):
 async def test_grid_minimum_leverage_and_fees_come_from_the_venue():
     async with a_site() as site:
         grids = await site.exchange.instruments([BTC, Symbol("KPEPE/USDC")])
-        fees = await site.exchange.fee_tiers([BTC])
+        fees = await site.exchange.taker_fees([BTC])
         with pytest.raises(NotTraded, match="DOGE/USDC: take it out"):
             await site.exchange.instruments([Symbol("DOGE/USDC")])
     assert (grids[BTC].tick, grids[BTC].lot) == (Decimal("0.1"), Decimal("0.00001"))
     assert (grids[BTC].min_notional, grids[BTC].max_leverage) == (10, 5)
     assert grids[Symbol("KPEPE/USDC")].tick == Decimal("0.000001")
-    assert (fees[BTC].maker, fees[BTC].taker) == (Decimal("0.00015"), Decimal("0.00045"))
+    assert fees == {BTC: Decimal("0.00045")}
 
 
 async def test_leverage_beyond_what_there_is_is_refused():
@@ -629,6 +648,21 @@ async def test_leverage_beyond_what_there_is_is_refused():
         await site.exchange.set_leverage(BTC, 5)
         with pytest.raises(OrderRefused, match="Invalid leverage"):
             await site.exchange.set_leverage(BTC, 6)
+
+
+@pytest.mark.parametrize(
+    "accident",
+    [Accident.REFUSE_503, Accident.BUSY, Accident.DROP_REQUEST, Accident.DROP_ANSWER,
+     Accident.FAIL_AFTER, Accident.HANG],
+)  # fmt: skip
+async def test_a_setting_without_an_answer_may_be_repeated(accident):
+    """It is no order: a start that meets silence asks again, and does not fail for good."""
+    async with a_site(patience=IN_SHORT) as site:
+        site.server.next(accident)
+        with pytest.raises(VenueUnavailable, match="updateLeverage"):
+            await site.exchange.set_leverage(BTC, 3)
+        site.server.let_go()
+        await site.exchange.set_leverage(BTC, 3)
 
 
 @pytest.mark.parametrize("quantity", ["2", "-2"])
@@ -718,13 +752,13 @@ async def test_nothing_secret_is_ever_said(caplog):
                 await site.venue.submit(usdc(f"order {accident}", "1", limit="90"))
             except (VenueUnavailable, OutcomeUnknown) as error:
                 said += traceback.format_exception(error)
-            site.server.hold.set()
+            site.server.let_go()
             site.server.next_info(accident)
             try:
                 await site.venue.balances()
             except VenueUnavailable as error:
                 said += traceback.format_exception(error)
-            site.server.hold.set()
+            site.server.let_go()
         said += [repr(site.line), repr(site.exchange), repr(site.venue)]
         keys = Keys(agent_key=AGENT_KEY, account=site.server.master)
         said.append(repr(keys))

@@ -497,6 +497,21 @@ async def test_foreign_orders_and_fills_have_no_name_of_ours():
         assert [o.client_order_id for o in await site.venue.open_orders()] == [resting["id"]]
 
 
+async def test_what_kraken_has_liquidated_is_told_by_asking_alone():
+    """No stream runs, and its order was never seen open: its row says so, and its trade's."""
+    async with a_site(running=False) as site, a_client(site.rehearsal) as other:
+        await site.venue.submit(approved("order", "250"))
+        await other.create_order("XRP/USDT", "market", "buy", 100)
+        site.control.trade("BTC/USDT", "60")
+        fills = await site.venue.fills()
+        ended = [fill for fill in fills if fill.forced]
+        assert {fill.forced for fill in ended} == {"liquidated"}
+        assert sum(fill.quantity for fill in ended) == 250
+        assert {fill.symbol for fill in fills if not fill.forced} == {BTC, XRP}
+        assert [f for f in await _another(site).fills() if f.forced] == ended
+        assert (await site.venue.balances()).get("BTC", 0) == 0
+
+
 async def test_fills_are_read_page_by_page():
     async with a_site() as site, a_client(site.rehearsal) as other:
         for _ in range(60):
@@ -516,10 +531,10 @@ async def test_fills_are_read_page_by_page():
 async def test_grid_minimum_leverage_and_fees_come_from_the_venue():
     async with a_site() as site:
         grids = await site.exchange.instruments([BTC, XRP])
-        fees = await site.exchange.fee_tiers([BTC, XRP])
+        fees = await site.exchange.taker_fees([BTC, XRP])
     assert (grids[BTC].tick, grids[BTC].lot) == (Decimal("0.1"), Decimal("1e-8"))
     assert (grids[XRP].min_quantity, grids[XRP].max_leverage) == (2, 5)
-    assert (fees[BTC].maker, fees[XRP].taker) == (Decimal("0.0026"), Decimal("0.0026"))
+    assert fees == {BTC: Decimal("0.0026"), XRP: Decimal("0.0026")}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The daemon at the rehearsal exchange, over the adapter that it would trade at Kraken with."""
 
+import asyncio
+import os
+import signal
 from datetime import timedelta
 
 import pytest
@@ -7,12 +10,16 @@ from rich.console import Console
 
 from data.instrument import Side
 from data.postgres.pool import connect
+from execution.difference import Reconciliation
 from execution.fill import Fill
+from execution.order import Outcome, Submitted
 from execution.reconcile import reconcile
 from sextant.audit import run_audit
 from sextant.daemon import Daemon
 from sextant.facts import RunStarted
 from sextant.house import open_house
+from sextant.rehearsal.faults import Accident
+from sextant.rehearsal.server import Control
 from sextant.settings import BadSettings, load_settings
 from tests.builders_daemon import ROOT, what_is_left
 from tests.builders_rehearsal_left import a_rehearsal, rehearsal_flaws
@@ -57,6 +64,23 @@ async def test_it_trades_there_and_the_books_agree(tmp_path):
     assert booked and booked <= set(exchange.trades)
     assert {fill.fee_asset for fill in fills} <= {"USDT", "BTC"}
     require_stops(exchange)
+    assert await run_audit(load_settings(config), export=None, console=Console())
+
+
+async def test_a_stop_waits_for_what_became_of_an_order_without_an_answer(tmp_path):
+    """It is asked to stop while nobody can say yet whether the order will still arrive."""
+    config = a_rehearsal(tmp_path)
+    async with open_house(load_settings(config)) as house, asyncio.TaskGroup() as tasks:
+        Control(house.market._exchange.server).next("AddOrder", Accident.DROP_REQUEST)
+        work = tasks.create_task(Daemon(house).run(view=False))
+        while not (lost := house.session.book.engine.unanswered):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)  # noqa: TID251 - for what the daemon does meanwhile
+        os.kill(os.getpid(), signal.SIGINT)
+        await work
+    left = await what_is_left(config)
+    assert left.of(Reconciliation)[-1].reconciled
+    outcomes = [fact.outcome for fact in left.of(Submitted) if fact.client_order_id in lost]
+    assert outcomes == [Outcome.UNKNOWN, Outcome.UNAVAILABLE]
     assert await run_audit(load_settings(config), export=None, console=Console())
 
 

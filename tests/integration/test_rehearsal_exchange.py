@@ -80,7 +80,7 @@ async def test_the_market_is_told_alike_over_rest(venue, kraken):
     trades = await kraken.fetch_trades(BTC)
     book = await kraken.fetch_order_book(BTC, 5)
     assert ticker["last"] == 40005.0
-    assert candle[1:] == [40000.0, 40020.0, 40000.0, 40005.0, 1.5]
+    assert candle[1:] == [40010.0, 40020.0, 40005.0, 40005.0, 1.5]
     assert [trade["price"] for trade in trades] == [40010.0, 40020.0, 40005.0]
     assert book["bids"][0][0] < 40005.0 < book["asks"][0][0]
     assert ticker["bid"], ticker["ask"] == (book["bids"][0][0], book["asks"][0][0])
@@ -456,6 +456,28 @@ async def test_a_waiting_stop_ends_with_the_position_that_it_reduces(kraken):
         "canceled",
         "EOrder:Reduce only:No position exists",
     )
+
+
+async def test_what_cannot_be_carried_is_liquidated(venue, kraken):
+    """Below a margin level of 40 %, whole, at market; and what waited to reduce it ends."""
+    await kraken.create_order(BTC, "market", "buy", 5, None, {"leverage": 5})
+    reducing = {"pair": "XBTUSDT", "type": "sell", "volume": "5", "leverage": "5"}
+    waiting = reducing | {"ordertype": "stop-loss", "price": "10000.0", "reduce_only": "true"}
+    (stop,) = (await kraken.private_post_addorder(waiting))["result"]["txid"]
+    price, before = 40_000, 100.0
+    while "ml" in (standing := (await kraken.private_post_tradebalance())["result"]):
+        before = float(standing["ml"])
+        price -= 100
+        venue.control.trade(BTC, f"{price}.0")
+    assert 40 <= before < 43
+    trades = [row for row in (await fills_of(kraken)).values() if row["misc"]]
+    assert {row["misc"] for row in trades} == {"liquidated"}
+    assert sum(Decimal(row["vol"]) for row in trades) == 5
+    (ended,) = {row["ordertxid"] for row in trades}
+    row = await order_of(kraken, ended)
+    assert (row["misc"], row["descr"]["type"], row["status"]) == ("liquidated", "sell", "closed")
+    assert (await order_of(kraken, stop))["status"] == "canceled"
+    assert (await kraken.private_post_openpositions())["result"] == {}
 
 
 async def test_margin_costs_rollover_every_four_hours(clock, kraken):

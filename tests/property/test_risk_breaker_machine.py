@@ -20,6 +20,7 @@ from risk.breaker import (
     FlatSeen,
     Flatten,
     Halt,
+    Liquidated,
     Marked,
     MarketSeen,
     ModelAnswered,
@@ -273,6 +274,11 @@ class Breaker(RuleBasedStateMachine):
     def halt(self):
         self.reference.latched = self.reference.latched or "halted by Ada: a test"
         self.tell(Halt(by="Ada", why="a test", at=self.now))
+
+    @rule(symbol=st.sampled_from((BTC, XRP)))
+    def be_liquidated(self, symbol):
+        self.reference.latched = self.reference.latched or f"liquidation of {symbol}"
+        self.tell(Liquidated(symbol=symbol, at=self.now))
 
     @rule()
     def flatten(self):

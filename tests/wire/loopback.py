@@ -5,7 +5,8 @@ import contextlib
 import socket
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -90,19 +91,32 @@ class LoopbackServer:
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.deafen()
+
+    async def listen(self) -> None:
+        """Take clients; on the same port as before."""
         app = web.Application(middlewares=[self._fail_or_answer])
         app.add_routes(self.routes())
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
         self.port = self._runner.addresses[0][1]
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def deafen(self) -> None:
+        """Close every socket, and take no client any more."""
         self.hold.set()
         await self.close_sockets()
         assert self._runner is not None
         await self._runner.cleanup()
+
+    @asynccontextmanager
+    async def beside(self, peer: Peer) -> AsyncIterator[None]:
+        """What is done for a socket while it is open, beside obeying it: here, nothing."""
+        yield
 
     async def push(self, topic: str, message: Any) -> None:
         """Send `message` to whoever has subscribed to `topic`."""
@@ -154,16 +168,20 @@ class LoopbackServer:
         self.connections += 1
         self._happened.set()
         try:
-            async for message in socket_:
-                if message.type is WSMsgType.TEXT:
-                    command = orjson.loads(message.data)
-                    self.commands.append(command)
-                    await self.obey(peer, command)
-                    self._happened.set()
+            async with self.beside(peer):
+                await self._read(peer)
         finally:
             self.peers.remove(peer)
             self._happened.set()
         return socket_
+
+    async def _read(self, peer: Peer) -> None:
+        async for message in peer.socket:
+            if message.type is WSMsgType.TEXT:
+                command = orjson.loads(message.data)
+                self.commands.append(command)
+                await self.obey(peer, command)
+                self._happened.set()
 
     @web.middleware
     async def _fail_or_answer(

@@ -61,8 +61,8 @@ class Counterfactuals:
 
     def __init__(self, *, horizon: int, fee: float) -> None:
         """`horizon` is in bars; `fee` is the taker's, as a share of notional."""
+        self.fee = fee  # of what ends from now on
         self._horizon = horizon
-        self._fee = fee
         self._open: dict[Symbol, dict[str, _Imagined]] = {}
         self.by_rule: dict[str, RuleWorth] = {}
 
@@ -107,7 +107,7 @@ class Counterfactuals:
         risked = (entry - trade.stop) * trade.sign
         if risked <= 0:
             return  # it opened beyond its stop: nobody could have entered
-        gained = (left_at - entry) * trade.sign - self._fee * (entry + left_at)
+        gained = (left_at - entry) * trade.sign - self.fee * (entry + left_at)
         worth = self.by_rule[rule]
         worth.trades += 1
         worth.won += gained > 0

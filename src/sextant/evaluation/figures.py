@@ -113,6 +113,9 @@ def _trading(summary: Summary) -> list[tuple[str, str]]:
     ]
     if summary.charged:
         rows.append(("margin and funding", f"{summary.charged:,.2f} {summary.currency}"))
+    if summary.liquidations:
+        taken = (f"{symbol}: {count:,} fills" for symbol, count in summary.liquidations.items())
+        rows.insert(0, ("liquidations, by force", _listed(*taken)))
     if summary.unvalued:
         rows.append(
             ("without a price", f"{summary.unvalued:,} fills, charges or trades, left out above")

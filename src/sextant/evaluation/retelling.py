@@ -7,6 +7,7 @@ from data.bar import Bar
 from data.quality import FlawKind
 from execution.blotter import Blotter, ChargeBooked, FillBooked
 from execution.ledger import Ledger
+from execution.relisted import Relisted
 from risk.approval import Rejection, Revision
 from risk.intent import OrderIntent
 from risk.referral import Referral
@@ -20,6 +21,7 @@ from sextant.facts import (
     FlawsSeen,
     GapSeen,
     ModelCosts,
+    RunStarted,
 )
 from sextant.referrals import ReferralEnded
 
@@ -47,6 +49,7 @@ class Retelling:
     def begin(self, card: Scorecard) -> None:
         """Forget what was counted so far; the account goes on as it is."""
         self.end()
+        card.verdicts.fee = self.card.verdicts.fee
         self.card = card
         self.spent = Decimal(0)
 
@@ -95,6 +98,10 @@ class Retelling:
                 self._spend(fact)
             case AllocationState():
                 self.allocation = fact
+            case RunStarted():
+                verdicts.fee = float(fact.settings["risk"]["taker_fee"])
+            case Relisted():
+                verdicts.fee = float(fact.taker_fee)
             case _:
                 self._trade(fact)
 
@@ -134,6 +141,8 @@ class Retelling:
                 self.card.exchange(settled.fill)
             elif isinstance(settled, FillBooked):
                 fill = settled.fill
+                if settled.is_liquidation:
+                    self.card.liquidate(fill)
                 self.card.fill(fill, self.ledger.rate(fill.symbol.quote))
                 if settled.closed is not None:
                     self.card.close(settled.closed, settled.attributed)

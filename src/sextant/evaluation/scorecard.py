@@ -1,6 +1,6 @@
 """Everything that is counted while bars go by."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -36,6 +36,7 @@ class Scorecard:
         self.buys = 0  # fills
         self.sells = 0
         self.traded = 0.0  # notional of all fills, in the account's currency
+        self.liquidations: Counter[str] = Counter()  # fills forced by the venue, by symbol
         self.exchanged = 0  # fills that moved holdings or bags
         self.bars = 0
         self.decisions = 0
@@ -90,6 +91,10 @@ class Scorecard:
             self.unvalued += 1
         else:
             self.traded += float(fill.quantity * fill.price * rate)
+
+    def liquidate(self, fill: Fill) -> None:
+        """Take note that a fill was forced on us; as one of ours it is taken besides."""
+        self.liquidations[fill.symbol] += 1
 
     def exchange(self, fill: Fill) -> None:
         """Take a fill that moved holdings, or went into a bag: no trade."""

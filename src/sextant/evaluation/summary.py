@@ -120,6 +120,7 @@ class Summary:
     other_days: DayGroup
     buys: int
     sells: int
+    liquidations: Mapping[str, int]  # fills that the venue has forced on us, by symbol
     trades: int
     trades_per_day: float | None
     hit_rate: float | None
@@ -198,6 +199,7 @@ def summarise(
         other_days=_group([day for day in gate if day.vetoes <= MANY]),
         buys=card.buys,
         sells=card.sells,
+        liquidations=_most_first(card.liquidations),
         trades=card.trades,
         trades_per_day=_per_day(card.trades, days),
         hit_rate=card.hit_rate,

@@ -55,6 +55,15 @@ class Verdicts:
         self.referrals = 0
         self.referral_ends: Counter[str] = Counter()
 
+    @property
+    def fee(self) -> float:
+        """What a trade costs a taker now, as a share of notional."""
+        return self.acting.fee
+
+    @fee.setter
+    def fee(self, fee: float) -> None:
+        self.acting.fee = self.shadow.fee = fee
+
     def see(self, bar: Bar) -> None:
         """Let one bar pass over what is imagined."""
         self.acting.see(bar)

@@ -8,12 +8,15 @@ from typing import Final
 
 from data.instrument import Price, Quantity
 from execution.fill import Fill
+from execution.liquidation import LIQUIDATION
 from execution.order import Order
 from execution.paper_terms import stop_is_reached
 from risk.intent import Purpose
 from sextant.rehearsal.order_form import Declined, Ticket
 
 _ZERO: Final = Decimal(0)
+LIQUIDATED: Final = "liquidated"
+"""Kraken's word, in `misc` and in `executions`."""
 
 
 class Status(StrEnum):
@@ -41,6 +44,12 @@ class Booked:
     cost: Decimal = _ZERO
     fee: Decimal = _ZERO
     trades: list[str] = field(default_factory=list)
+    liquidates: bool = False  # the exchange's own: it ends a position that cannot be carried
+
+    @property
+    def misc(self) -> str:
+        """What REST says of it beside all else."""
+        return LIQUIDATED if self.liquidates else ""
 
     @property
     def is_open(self) -> bool:
@@ -95,11 +104,12 @@ class Execution:
     trade: OwnTrade | None = None
 
 
-def core_order(txid: str, ticket: Ticket, at: datetime) -> Order:
+def core_order(txid: str, ticket: Ticket, at: datetime, *, liquidates: bool = False) -> Order:
     """A ticket as the matching core takes it: without the trigger, which is not its business."""
     return Order(
         client_order_id=txid,
-        strategy_id="",
+        strategy_id=LIQUIDATION if liquidates else "",
+        thesis=LIQUIDATED if liquidates else "",
         symbol=ticket.listing.symbol,
         side=ticket.side,
         quantity=ticket.quantity,

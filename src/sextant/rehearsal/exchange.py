@@ -20,6 +20,7 @@ from execution.order import OrderStatus
 from execution.paper_terms import PaperTerms
 from execution.venue import OrderChanged
 from execution.venue_state import VenueFact
+from sextant.rehearsal import liquidation
 from sextant.rehearsal.account import Account, NotListed
 from sextant.rehearsal.booked import (
     Booked,
@@ -176,10 +177,17 @@ class Exchange:
     ) -> str:
         """Change an open order in place; the amendment's id. What is filled stays filled.
 
+        One that is to be no larger than what has filled ends. Source: docs.kraken.com, "Amend
+        Order".
+
         Raises:
             Declined: there is none, or it could not be placed so.
         """
         order = self._known(txid)
+        if quantity is not None and order.filled and quantity <= order.filled:
+            order.ticket = replace(order.ticket, quantity=Quantity(order.filled))
+            self._end(order, Status.CANCELED, "User requested")
+            return self._new_id("T")
         changed = amended(order, quantity, limit, trigger, post_only=post_only)
         self._require_acceptable(txid, changed, filled=order.filled)
         order.ticket = changed
@@ -234,11 +242,26 @@ class Exchange:
         self._tell_balances()
 
     def trade(self, symbol: Symbol, trade: MarketTrade) -> Print:
-        """Let others trade: what that sets off, and what of ours it fills."""
+        """Let others trade: what that sets off, what of ours it fills, and what it liquidates."""
         self.pass_time(trade.at)
         made = self.markets[symbol].take(trade)
         self._match(symbol, trade.quantity)
+        self._liquidate_if_due()
         return made
+
+    def _liquidate_if_due(self) -> None:
+        """End at market what can no longer be carried; what is left waits for the next trade."""
+        lot = liquidation.due(self.wallet, self.prices)
+        if lot is None:
+            return
+        listing = self.markets[lot.opened_by.symbol].listing
+        ticket = liquidation.ticket_of(lot, self.wallet, listing)
+        txid, at = self._new_id("O"), self._instant()
+        order = Booked(txid=txid, ticket=ticket, opened_at=at, liquidates=True)
+        self._take_on(order)
+        self._match(listing.symbol)
+        if order.is_open:
+            self._end(order, Status.CANCELED, "Out of liquidity")
 
     def _match(self, symbol: Symbol, volume: Quantity = _NOTHING) -> None:
         """Let the market as it stands fill what it can, and set off what waits for its price."""
@@ -317,7 +340,8 @@ class Exchange:
 
     def _put_in_book(self, order: Booked) -> None:
         at = self._instant()
-        self._digest(self._matching.place(core_order(order.txid, order.ticket, at), at))
+        core = core_order(order.txid, order.ticket, at, liquidates=order.liquidates)
+        self._digest(self._matching.place(core, at))
         self._hold(order)
         self._unmet.add(order.ticket.listing.symbol)
 

@@ -71,6 +71,8 @@ class Candle:
         return self.turnover / self.volume if self.volume else Decimal(0)
 
     def take(self, trade: MarketTrade) -> None:
+        if not self.trades:
+            self.open = self.high = self.low = trade.price
         self.high, self.low = max(self.high, trade.price), min(self.low, trade.price)
         self.close = trade.price
         self.volume += trade.quantity
@@ -222,7 +224,10 @@ def _candle(bar: Bar) -> Candle:
 
 
 def _fold(whole: Candle, part: Candle) -> None:
-    whole.high, whole.low = max(whole.high, part.high), min(whole.low, part.low)
+    if part.trades and not whole.trades:
+        whole.open, whole.high, whole.low = part.open, part.high, part.low
+    elif part.trades:
+        whole.high, whole.low = max(whole.high, part.high), min(whole.low, part.low)
     whole.close = part.close
     whole.volume += part.volume
     whole.turnover += part.turnover

@@ -174,7 +174,7 @@ def ticket_of(form: Form, register: Register, now: datetime) -> Ticket:
         post_only="post" in flags,
         time_in_force=_time_in_force(form, expires_at),
         expires_at=expires_at,
-        deadline=_deadline(form, now),
+        deadline=deadline_of(form, now),
         close=_close(form, listing),
         cl_ord_id=_client_order_id(form),
         userref=int(number(form, "userref")) if form.get("userref") else None,
@@ -357,7 +357,7 @@ def _since_1970(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _deadline(form: Form, now: datetime) -> datetime | None:
+def deadline_of(form: Form, now: datetime) -> datetime | None:
     """Until when the order may reach the book; at most a minute ahead.
 
     Raises:

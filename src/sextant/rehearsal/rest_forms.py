@@ -79,7 +79,7 @@ def order_row(order: Booked, *, trades: bool) -> Json:
         "limitprice": listing.price(ticket.limit)
         if ticket.kind.waits and ticket.limit
         else "0.00000",
-        "misc": "",
+        "misc": order.misc,
         "oflags": "fciq,post" if ticket.post_only else "fciq",
         "reduce_only": ticket.reduce_only,
         "margin": ticket.leverage is not None,
@@ -111,7 +111,7 @@ def trade_row(trade: OwnTrade, order: Booked) -> Json:
         "vol": listing.quantity(fill.quantity),
         "margin": money(cost / trade.leverage if trade.leverage else Decimal(0)),
         "leverage": str(trade.leverage or 0),
-        "misc": "",
+        "misc": order.misc,
         "trade_id": trade.number,
         "maker": fill.liquidity is Liquidity.MAKER,
         **({"cl_ord_id": order.ticket.cl_ord_id} if order.ticket.cl_ord_id else {}),

@@ -401,7 +401,7 @@ def _forms_of_command(method: str, params: Json) -> list[tuple[str, dict[str, st
 
 def _amendment(params: Json) -> dict[str, str]:
     named = {"order_id": "txid", "order_qty": "order_qty", "cl_ord_id": "cl_ord_id"}
-    named |= {name: name for name in ("limit_price", "trigger_price", "post_only")}
+    named |= {name: name for name in ("limit_price", "trigger_price", "post_only", "deadline")}
     given = {ours: params[theirs] for theirs, ours in named.items() if theirs in params}
     return {
         name: str(value).lower() if isinstance(value, bool) else f"{value}"

@@ -240,6 +240,7 @@ def _order_status(order: Booked) -> str:
 def _named(order: Booked) -> Json:
     ticket = order.ticket
     row: Json = {"order_id": order.txid, "order_userref": ticket.userref or 0}
+    row |= {"liquidated": True} if order.liquidates else {}
     return row | ({"cl_ord_id": ticket.cl_ord_id} if ticket.cl_ord_id is not None else {})
 
 

@@ -11,6 +11,7 @@ from sextant.rehearsal.order_form import (
     Form,
     Ticket,
     bad,
+    deadline_of,
     is_true,
     price_of,
     quantity_of,
@@ -57,6 +58,7 @@ class Trading:
     def amend(self, form: Form) -> Json:
         """Change an order in place: it keeps its id."""
         order, now = self._named(form), self._exchange.now
+        deadline_of(form, now)  # whose deadline has passed is turned away
         listing = order.ticket.listing
         self._limits.amend(listing.symbol, now - order.opened_at, now)
         amend_id = self._exchange.amend(

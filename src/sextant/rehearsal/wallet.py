@@ -110,6 +110,12 @@ class Wallet:
     def balances(self) -> Mapping[str, Decimal]:
         return dict(self._balances)
 
+    @property
+    def oldest(self) -> Lot | None:
+        """The lot that has been open for longest; None where nothing is."""
+        lots = (lot for lots in self.lots.values() for lot in lots)
+        return min(lots, key=lambda lot: lot.opened_by.filled_at, default=None)
+
     def borrow(self, order: str, leverage: int) -> None:
         self._leverages[order] = leverage
 

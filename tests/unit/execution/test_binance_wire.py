@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from data.feeds.ccxt_source import exact
 from data.instrument import Side, Symbol
+from execution.charge import ChargeKind
 from execution.fill import Liquidity
 from execution.order import OrderStatus
 from execution.venue import OrderRefused
@@ -396,6 +397,35 @@ def test_a_trade_of_two_orders_of_ours_is_two_fills():
     one = fill_of_row(a_trade(), BTC, client_order_id="one")
     other = fill_of_row(a_trade(orderId=8886775, side="BUY"), BTC, client_order_id="other")
     assert one.fill_id != other.fill_id
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "forced"),
+    [
+        pytest.param(an_id("order"), "MARKET", "", id="an order of ours"),
+        pytest.param("web_autoclose-1", "MARKET", "", id="one by hand"),
+        pytest.param("autoclose-1602", "LIMIT", "liquidation", id="liquidated"),
+        pytest.param("adl_autoclose", "LIMIT", "automatic deleveraging", id="deleveraged"),
+        pytest.param("settlement_autoclose-9", "MARKET", "settlement", id="delisted"),
+        pytest.param("8886774", "LIQUIDATION", "liquidation", id="by its type"),
+    ],
+)
+def test_what_binance_has_forced_is_told(name, kind, forced):
+    said = an_update(x="CALCULATED", X="FILLED", c=name, o=kind, l="1", L="100", n="0.1", N="USDT",
+                     t=5)  # fmt: skip
+    assert fill_of_update(said, BTC, client_order_id=name).forced == forced
+    if kind != "LIQUIDATION":  # trades tell neither; of its order we know the name
+        assert fill_of_row(a_trade(), BTC, client_order_id=name).forced == forced
+
+
+def test_what_a_liquidation_costs_is_a_charge_of_its_own():
+    row = {
+        "symbol": "BTCUSDT", "incomeType": "INSURANCE_CLEAR", "income": "-1.25", "asset": "USDT",
+        "info": "", "time": 1772452800000, "tranId": 9, "tradeId": "",
+    }  # fmt: skip
+    charge = charge_of_row(row, BTC)
+    assert (charge.kind, charge.amount) == (ChargeKind.LIQUIDATION, Decimal("1.25"))
+    assert charge.charge_id == "INSURANCE_CLEAR-9-BTCUSDT"
 
 
 def test_what_fills_nothing_is_no_fill():

@@ -299,7 +299,7 @@ async def test_where_neither_can_be_no_entry_rests():
     assert ("cancel", an_id("resting")) in scene.venue.asked
     assert submitted("late") not in scene.venue.asked
     *_, refused = await scene.facts(Submitted)
-    assert (refused.client_order_id, refused.outcome) == (an_id("late"), Outcome.REFUSED)
+    assert (refused.client_order_id, refused.outcome) == (an_id("late"), Outcome.WITHHELD)
     assert "nothing would take this entry back" in refused.detail
 
 

@@ -291,6 +291,7 @@ async def test_an_entry_that_waited_too_long_is_never_sent_and_an_exit_is():
     await stand.engine.work()
     assert stand.line.sent == [an_id("B")]
     assert {stand.status("A"), stand.status("X")} == {OrderStatus.REJECTED}
+    assert outcomes(stand)[:2] == [Outcome.WITHHELD, Outcome.WITHHELD]
 
 
 async def test_a_symbol_that_waits_holds_up_its_own_orders_only(stand):

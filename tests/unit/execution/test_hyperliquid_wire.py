@@ -30,7 +30,6 @@ from execution.venues.hyperliquid_wire import (
     charge_of_row,
     cloid_of,
     described,
-    fee_tier_of,
     fill_of_row,
     handle_of,
     leverage_action,
@@ -40,6 +39,7 @@ from execution.venues.hyperliquid_wire import (
     order_of_row,
     status_of,
     switch_action,
+    taker_fee_of,
     text_of,
     ticket_of,
 )
@@ -283,7 +283,7 @@ def test_recorded_balances_are_worth_what_the_venue_says(recorded, symbols):
 def test_recorded_fills(recorded, symbols):
     rows = recorded("userFills_first100")
     fills = [
-        fill_of_row(str(n), row, symbols[row["coin"]], client_order_id=name_of(row))
+        fill_of_row(str(n), row, symbols[row["coin"]], client_order_id=name_of(row), account="0xa")
         for n, row in enumerate(rows)
     ]
     first = fills[0]
@@ -292,6 +292,49 @@ def test_recorded_fills(recorded, symbols):
     assert (first.fee, first.fee_asset, first.liquidity) == (0, "USDC", Liquidity.TAKER)
     assert first.client_order_id == "189324432"
     assert first.filled_at == datetime(2023, 5, 5, 0, 18, 4, 863000, UTC)
+
+
+OURS, OTHERS = f"0x{'aB' * 20}", f"0x{'cd' * 20}"
+
+
+@pytest.mark.parametrize(
+    ("told", "forced"),
+    [
+        pytest.param({}, "", id="a trade of ours"),
+        pytest.param(
+            {"liquidation": {"liquidatedUser": OURS, "markPx": "95", "method": "market"}},
+            "liquidation (market)",
+            id="our position, in the market",
+        ),
+        pytest.param(
+            {"liquidation": {"liquidatedUser": OURS, "markPx": "90", "method": "backstop"}},
+            "liquidation (backstop)",
+            id="our position, taken over",
+        ),
+        pytest.param(
+            {"liquidation": {"liquidatedUser": OTHERS, "markPx": "95", "method": "market"}},
+            "",
+            id="somebody else's, against an order of ours",
+        ),
+        pytest.param(
+            {"liquidation": {"markPx": "95", "method": "market"}},
+            "liquidation (market)",
+            id="it does not say whose",
+        ),
+        pytest.param({"liquidation": None}, "", id="none is told as such"),
+        pytest.param({"dir": "Liquidated Cross Long"}, "Liquidated Cross Long", id="in words"),
+        pytest.param({"dir": "Auto-Deleveraging"}, "Auto-Deleveraging", id="deleveraged"),
+        pytest.param({"dir": "Settlement"}, "Settlement", id="delisted"),
+    ],
+)
+def test_what_hyperliquid_has_forced_is_told(told, forced):
+    row = {
+        "coin": "BTC", "px": "95.0", "sz": "0.5", "side": "A", "time": 1772452800000,
+        "startPosition": "0.5", "dir": "Close Long", "closedPnl": "-2.5", "hash": "0x0",
+        "oid": 77, "crossed": True, "fee": "0.02", "tid": 5, "feeToken": "USDC",
+    } | told  # fmt: skip
+    fill = fill_of_row("5", row, BTC, client_order_id="77", account=OURS.lower())
+    assert fill.forced == forced
 
 
 def test_recorded_orders_with_their_triggers(recorded, symbols):
@@ -354,8 +397,8 @@ def test_recorded_grids(recorded):
 
 
 def test_fees():
-    tier = fee_tier_of({"userCrossRate": "0.00045", "userAddRate": "-0.00001"})
-    assert (tier.maker, tier.taker) == (Decimal("-0.00001"), Decimal("0.00045"))
+    fees = {"userCrossRate": "0.00045", "userAddRate": "-0.00001"}
+    assert taker_fee_of(fees) == Decimal("0.00045")
 
 
 # What ccxt would have done

@@ -2,7 +2,7 @@
 
 import pytest
 
-from execution.venue import OffGrid, OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venue import NoFunds, OffGrid, OrderRefused, OutcomeUnknown, VenueUnavailable
 from execution.venues.answers import KeyRefused
 from execution.venues.kraken_answers import (
     Said,
@@ -34,8 +34,8 @@ from tests.cases_answers import ASKING, PLACING
         pytest.param(Said(["EGeneral:Internal error"]), OutcomeUnknown, id="internal"),
         pytest.param(Said(["EDatabase:Internal error"]), OutcomeUnknown, id="database"),
         pytest.param(Said(["EStrange:Words"]), OutcomeUnknown, id="never heard of"),
-        pytest.param(Said(["EOrder:Insufficient funds"]), OrderRefused, id="funds"),
-        pytest.param(Said(["EOrder:Insufficient margin"]), OrderRefused, id="margin"),
+        pytest.param(Said(["EOrder:Insufficient funds"]), NoFunds, id="funds"),
+        pytest.param(Said(["EOrder:Insufficient margin"]), NoFunds, id="margin"),
         pytest.param(Said(["EOrder:Reduce only:No position exists"]), OrderRefused, id="flat"),
         pytest.param(Said(["EGeneral:Invalid arguments:volume"]), OffGrid, id="volume"),
         pytest.param(Said(["EQuery:Unknown asset pair"]), OrderRefused, id="pair"),
@@ -46,7 +46,7 @@ from tests.cases_answers import ASKING, PLACING
         ),
         pytest.param(
             Said(["EAPI:Rate limit exceeded", "EOrder:Insufficient funds"]),
-            OrderRefused,
+            NoFunds,
             id="limit and funds",
         ),
         *PLACING,

@@ -53,6 +53,22 @@ def test_a_life_is_told_from_messages_that_repeat_nothing():
     assert (cancelled.reason, cancelled.order.limit) == ("User requested", 100)
 
 
+@pytest.mark.parametrize(
+    ("liquidated", "forced"),
+    [
+        pytest.param({}, "", id="nothing is said"),
+        pytest.param({"liquidated": False}, "", id="it is not"),
+        pytest.param({"liquidated": True}, "liquidated", id="it is"),
+    ],
+)
+def test_what_the_engine_has_liquidated_is_told(liquidated, forced):
+    """An order without a client order id, of which the trade is the first that is heard."""
+    market = {"order_type": "market", "order_qty": "0.5", "side": "sell"}
+    fill, change = told(an_execution("trade", order_id="OLIQ", **market, **liquidated))
+    assert (fill.forced, fill.client_order_id) == (forced, "OLIQ")
+    assert (change.order.status, change.order.filled) == (OrderStatus.PARTIALLY_FILLED, 0.5)
+
+
 def test_an_order_that_is_not_in_the_book_yet_is_not_told():
     assert told(an_execution("pending_new")) == []
 
@@ -63,6 +79,24 @@ def test_fills_without_a_sum_are_added_up():
         del trade["cum_qty"]
     events = told(an_execution("new"), *trades)
     assert [e.order.filled for e in events if isinstance(e, OrderChanged)][-1] == 1
+
+
+A_STOP = {"order_type": "stop-loss", "triggers": {"price": "95.0"}, "limit_price": None}
+
+
+def test_an_amendment_is_told_with_its_terms_or_asked_after():
+    terms = {"order_qty": "1.5", "triggers": {"price": "97.0"}}
+    amended, later = told(
+        an_execution("new", **A_STOP), an_execution("amended", **terms), an_execution("canceled")
+    )[1:]
+    assert [(e.order.quantity, e.order.trigger) for e in (amended, later)] == [
+        (Decimal("1.5"), 97)
+    ] * 2
+    for left_out in terms:
+        said = an_execution("amended", **terms)
+        del said[left_out]
+        events = told(an_execution("new", **A_STOP), said, an_execution("canceled"))
+        assert events[1:] == [Untold(an_id("order"))] * 2
 
 
 def test_what_closes_an_entry_is_told_as_one():

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -215,8 +215,11 @@ def test_numbers_are_digits_and_a_point(digits, exponent):
 
 
 def test_an_amendment_names_only_what_changes():
-    form = amend_form(trigger=Decimal("96.5"), limit=None, quantity=None, post_only=False)
-    assert form == {"trigger_price": "96.5"}
+    nothing = {"limit": None, "quantity": None, "post_only": False, "deadline": None}
+    assert amend_form(trigger=Decimal("96.5"), **nothing) == {"trigger_price": "96.5"}
+    until = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    form = amend_form(trigger=None, **nothing | {"quantity": Decimal("1E-3"), "deadline": until})
+    assert form == {"order_qty": "0.001", "deadline": "2026-03-02T12:00:00.000Z"}
 
 
 @pytest.mark.parametrize(
@@ -291,6 +294,22 @@ def test_a_fill_is_what_kraken_wrote():
     assert (fill.quantity, fill.price, fill.fee) == (2, Decimal("99.9"), Decimal("0.51948"))
     assert (fill.fee_asset, fill.liquidity) == ("USDT", Liquidity.MAKER)
     assert fill.filled_at.isoformat() == "2024-12-10T07:21:10.123456+00:00"
+
+
+@pytest.mark.parametrize(
+    ("misc", "known", "forced"),
+    [
+        pytest.param("", "", "", id="a trade of an order"),
+        pytest.param("stopped,partial", "", "", id="of a stop"),
+        pytest.param("liquidated", "", "liquidated", id="the trade says it"),
+        pytest.param("partial,liquidated", "", "liquidated", id="among other things"),
+        pytest.param("", "liquidated", "liquidated", id="its order has said it"),
+        pytest.param(None, "", "", id="nothing is said"),
+    ],
+)
+def test_what_kraken_has_liquidated_is_told(misc, known, forced):
+    fill = fill_of_row("TXID", a_trade(misc=misc), BTC, client_order_id="OID", forced=known)
+    assert fill.forced == forced
 
 
 @pytest.mark.req("S1-132")

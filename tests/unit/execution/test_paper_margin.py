@@ -5,10 +5,11 @@ from decimal import Decimal
 import pytest
 
 from data.clock import ManualClock
+from execution.liquidation import LIQUIDATION
 from execution.paper_charges import NO_MARGIN_FEES
 from execution.paper_costs import MarginRates, margin_liquidation_price, perpetual_liquidation_price
 from execution.venue_state import Placed
-from execution.venues.paper import LIQUIDATION, PaperVenue
+from execution.venues.paper import PaperVenue
 from tests.builders_venue import BTC, NOON, XRP, KeptFacts, a_bar, approved, instruments, terms
 
 LENDING = MarginRates(opening=Decimal(0), rollover=Decimal("0.0000001"))

@@ -10,7 +10,13 @@ from data.account import AccountState, Position
 from data.instrument import Side
 from execution.order import OrderStatus, Submitting
 from execution.planned_stop import PlannedStop, after_fill, after_stop
-from execution.protection import UNPLANNED, CancelOrder, Protection, ProtectionSettings, cover
+from execution.protection import (
+    UNPLANNED,
+    CancelOrder,
+    Protection,
+    ProtectionSettings,
+    cover,
+)
 from execution.tracking import TrackedOrder
 from risk.intent import OrderIntent, Purpose
 from tests.builders_engine import an_entry, an_exit
@@ -153,11 +159,23 @@ def test_cover_says_how_the_stops_fit(held, orders, acknowledged, missing, super
 
 
 class Watch:
-    """A protection that is asked again and again."""
+    """A protection that is asked again and again, and what it puts on record."""
 
     def __init__(self, settings=FIT):
-        self.protection = Protection(instruments(), settings)
+        self.settings = settings
+        self.record = []
         self.revision = 0
+        self.restart()
+
+    def restart(self):
+        self.protection = Protection(
+            instruments(), self.settings, write=self.record.append, seen=tuple(self.record)
+        )
+
+    @property
+    def seen(self):
+        """What is on record: whether naked, and from how many seconds after noon on."""
+        return [(fact.is_naked, (fact.at - NOON) // SECOND) for fact in self.record]
 
     def review(self, account, orders=(), plans=None):
         self.revision += 1
@@ -302,6 +320,72 @@ def test_nothing_is_looked_at_while_nothing_changes():
     watch = Watch()
     watch.review(account("1"), [a_stop("S")])
     assert watch.review_again(account("1", at=99), orders=()) == ()
+
+
+@pytest.mark.parametrize(
+    ("looks", "seen"),
+    [
+        pytest.param([("1", [a_stop("S")])], [], id="its stop fits"),
+        pytest.param([("1", [])], [(True, 0)], id="none"),
+        pytest.param([("1", [])] * 3, [(True, 0)], id="none, and still none"),
+        pytest.param([("1", []), ("1", [a_stop("S")])], [(True, 0), (False, 1)], id="one comes"),
+        pytest.param([("1", []), ("0", [])], [(True, 0), (False, 1)], id="flat"),
+        pytest.param([("1", [a_stop("S"), a_stop("T")])], [], id="one more than it takes"),
+        pytest.param([("1", [a_stop("S", "-2")])], [(True, 0)], id="one that is too large"),
+        pytest.param(
+            [("1", [a_stop("S"), a_stop("T")]), ("1", [])],
+            [(True, 1)],
+            id="first too much, then nothing",
+        ),
+        pytest.param([("0.0499", [])], [], id="dust"),
+    ],
+)
+def test_since_when_a_position_is_naked_is_on_record(looks, seen):
+    watch = Watch()
+    for at, (held, orders) in enumerate(looks):
+        watch.review(account(held, at=at), orders)
+    assert watch.seen == seen
+
+
+@pytest.mark.parametrize(
+    ("looks", "flattened_at"),
+    [
+        pytest.param([[]] * 11, 10, id="no stop at all"),
+        pytest.param([[a_stop("S", status=SENDING)]] * 11, 10, id="one that is never acknowledged"),
+        pytest.param([[a_stop("S")]] * 4 + [[]] * 11, 14, id="one is found gone at a start"),
+        pytest.param([[]] * 4 + [[a_stop("S")]] + [[]] * 11, 15, id="one stood meanwhile"),
+        pytest.param([[a_stop("S"), a_stop("T")]] * 9 + [[]] * 11, 19, id="too many before"),
+    ],
+)
+def test_who_is_restarted_at_every_look_flattens_at_the_deadline_all_the_same(looks, flattened_at):
+    watch = Watch()
+    for at, orders in enumerate(looks):
+        actions = watch.review(account("1", at=at), orders)
+        assert ("flatten -1 None" in actions) == (at >= flattened_at)
+        watch.restart()
+
+
+def test_a_start_puts_what_is_naked_on_record_and_asks_for_nothing():
+    watch = Watch()
+    watch.protection.begin(account("1"), [a_stop("S", "-0.4")])
+    assert watch.seen == [(True, 0)]
+    watch.restart()
+    watch.protection.begin(account("1", at=9), [])
+    assert watch.seen == [(True, 0)]
+    assert watch.review(account("1", at=10)) == ["flatten -1 None"]
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        pytest.param([a_stop("S")], id="it fits"),
+        pytest.param([a_stop("S"), a_stop("T")], id="too much, which the venue may know better"),
+    ],
+)
+def test_a_start_begins_no_wait_for_what_is_covered(orders):
+    watch = Watch()
+    watch.protection.begin(account("1"), orders)
+    assert watch.seen == []
 
 
 def entry(stop, quantity="1"):

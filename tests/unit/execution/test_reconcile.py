@@ -7,6 +7,7 @@ import pytest
 
 from execution.blotter import FillBooked
 from execution.difference import DifferenceKind, Reconciliation
+from execution.engine import EngineSettings
 from execution.order import OrderStatus, Submitting
 from execution.reconcile import compare_balances, reconcile
 from execution.venue import VenueUnavailable, stop_id
@@ -14,6 +15,7 @@ from tests.builders_engine import a_clock, a_paper_venue, an_engine, an_entry, a
 from tests.builders_venue import BTC, NOON, KeptFacts, a_bar, an_id, instruments
 
 MINUTE = timedelta(minutes=1)
+LOST_AFTER = EngineSettings().lost_after
 
 
 class Account:
@@ -127,6 +129,43 @@ async def test_an_order_without_an_outcome_is_asked_after_and_not_sent_again(acc
         assert there is None
 
 
+async def test_a_restart_again_and_again_does_not_wait_for_an_answer_anew(account):
+    account.engine.accept(an_entry("A"))
+    await account.journal.flush()
+    found = []
+    for seconds in (0, 4, 8, 12):
+        account.clock.move_to(NOON + timedelta(seconds=seconds))
+        await account.restart()
+        found.append(kinds(await reconcile(account.engine)))
+        await account.journal.flush()
+    assert found == [[DifferenceKind.UNRESOLVED]] * 3 + [[DifferenceKind.NEVER_ARRIVED]]
+
+
+async def test_what_only_reduces_goes_out_between_two_questions(account, monkeypatch):
+    """A venue's limits may have each of them wait; an entry waits until the answers are in."""
+    await account.enter()
+    await account.bar()
+    account.engine.settle()
+    asked = account.venue.charges
+
+    async def charges(*, since=None):
+        account.engine.accept(an_entry("B", stop="80"))
+        account.engine.accept(an_exit("X", "-1"))
+        return await asked(since=since)
+
+    monkeypatch.setattr(account.venue, "charges", charges)
+    balances, looks = account.venue.balances, iter(range(9))
+
+    async def moved():
+        return {**await balances(), "elsewhere": Decimal(next(looks))}  # so that we look again
+
+    monkeypatch.setattr(account.venue, "balances", moved)
+    await reconcile(account.engine)
+    assert await account.venue.order(an_id("X")) is not None
+    assert await account.venue.order(an_id("B")) is None
+    assert list(account.engine.waiting) == [an_id("B")]
+
+
 async def test_an_unresolved_order_stops_entries_until_it_is_resolved(account):
     account.engine.accept(an_entry("A"))
     await account.journal.flush()
@@ -136,6 +175,26 @@ async def test_an_unresolved_order_stops_entries_until_it_is_resolved(account):
     account.clock.move_to(NOON + MINUTE)
     await reconcile(account.engine)
     assert account.engine.account(NOON).reconciled
+
+
+async def test_what_is_being_left_in_peace_is_asked_after_all_the_same(account):
+    """The venue could not tell for so long that its symbol rests for longer than it may arrive."""
+    account.engine.accept(an_entry("A"))
+    await account.journal.flush()
+    await account.restart()
+    tell, account.venue.order = account.venue.order, no_answer
+    for _ in range(4):
+        await account.engine.work()
+        account.clock.move_to(account.clock.now() + timedelta(seconds=39))
+    account.venue.order = tell
+    assert account.engine._pauses.holds(BTC, account.clock.now())
+    result = await reconcile(account.engine)
+    assert kinds(result) == [DifferenceKind.NEVER_ARRIVED]
+    assert result.reconciled
+
+
+async def no_answer(client_order_id):
+    raise VenueUnavailable(f"no answer about {client_order_id}")
 
 
 async def test_a_cancellation_that_the_crash_cut_short_is_carried_out(account):
@@ -186,6 +245,10 @@ async def test_an_order_that_the_venue_knows_no_more_is_over(account):
     await account.enter(limit="80", stop="70")
     account.engine.settle()
     account.engine.venue = await a_paper_venue(account.clock)
+    account.clock.move_to(NOON + LOST_AFTER - timedelta(microseconds=1))
+    result = await reconcile(account.engine)
+    assert kinds(result) == [DifferenceKind.UNRESOLVED]  # its answers may lag behind its orders
+    account.clock.move_to(NOON + LOST_AFTER)
     result = await reconcile(account.engine)
     assert kinds(result) == [DifferenceKind.VANISHED]
     assert account.engine.orders == ()
@@ -200,6 +263,26 @@ async def test_fills_that_were_looked_at_are_not_looked_at_again(account):
     await account.restart()
     assert account.engine.fills_seen == 1
     assert (await reconcile(account.engine)).fills_seen == 1
+
+
+async def test_a_fill_that_was_told_late_is_found_by_the_next_process(account, monkeypatch):
+    """It goes before one that was counted while the books did not agree."""
+    for name in "AB":
+        await account.enter(name)
+    await account.bar()
+    account.venue.drain()
+    everything = account.venue.fills
+
+    async def without_the_first(*, after=0):
+        return (await everything())[1 + after :]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(account.venue, "fills", without_the_first)
+        assert not (await reconcile(account.engine)).reconciled
+        await account.journal.flush()
+    await account.restart()
+    assert (await reconcile(account.engine)).reconciled
+    assert account.engine.account(account.clock.now()).held(BTC) == 2
 
 
 async def test_an_order_that_waits_to_be_sent_is_no_difference(account):

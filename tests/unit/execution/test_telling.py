@@ -51,6 +51,15 @@ LIFE = [
 ]
 
 
+def test_that_a_fill_was_forced_may_be_told_by_one_of_two_ways_alone():
+    """The stream has told it without; who asks for it is told so, in the words of the stream."""
+    telling, heard = Telling(), the_fill(1)
+    telling.hear(heard)
+    asked = replace(heard, price=heard.price + Decimal("0.000001"), forced="liquidated")
+    assert telling.as_told(asked) == replace(heard, forced="liquidated")
+    assert telling.as_told(replace(asked, forced="")) == heard
+
+
 def told(telling, heard):
     for event in heard:
         telling.hear(event)

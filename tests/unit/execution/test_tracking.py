@@ -56,6 +56,7 @@ def fill(number, quantity, *, of=None, **changes):
 EVENTS = {
     "accepted": answer(Outcome.ACCEPTED),
     "refused": answer(Outcome.REFUSED),
+    "withheld": answer(Outcome.WITHHELD),
     "unavailable": answer(Outcome.UNAVAILABLE),
     "unknown": answer(Outcome.UNKNOWN),
     "said-open": said(OrderStatus.OPEN),
@@ -82,6 +83,7 @@ TABLE = """
 event          submitting unknown   open      partly    filled  cancelled expired rejected
 accepted       open       open      open      partly    filled  cancelled expired rejected
 refused        rejected   rejected  illegal   illegal   illegal illegal   illegal rejected
+withheld       rejected   rejected  illegal   illegal   illegal illegal   illegal rejected
 unavailable    rejected   rejected  illegal   illegal   illegal illegal   illegal rejected
 unknown        unknown    unknown   open      partly    filled  cancelled expired rejected
 said-open      open       open      open      partly    filled  cancelled expired rejected

@@ -13,6 +13,7 @@ from risk.breaker import (
     BreakerActed,
     FlatSeen,
     Halt,
+    Liquidated,
     Marked,
     MarketSeen,
     ModelAnswered,
@@ -134,6 +135,14 @@ def test_a_resume_of_a_manual_halt_forgets_no_drawdown():
     assert (state.trading, state.reason) == (HALTED, "halted by Ada: upgrade")
     state = after(Resume(by="Ada", why="done", at=LATER), marked("800"), state=state)
     assert (state.trading, state.reason) == (HALTED, "drawdown_limit")
+
+
+def test_a_liquidation_halts_until_a_person_resumes():
+    state = after(Liquidated(symbol=BTC, at=LATER), Liquidated(symbol=XRP, at=LATER))
+    assert (state.trading, state.reason) == (HALTED, f"liquidation of {BTC}")
+    assert trading_at(state, LATER + timedelta(days=60)) is HALTED
+    lifted = after(Resume(by="Ada", why="understood", at=LATER), state=state)
+    assert (lifted.trading, lifted.reason) == (ACTIVE, "")
 
 
 def test_nobody_resumes_what_is_not_halted():

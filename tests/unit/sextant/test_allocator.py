@@ -102,6 +102,7 @@ async def test_buys_wait_until_the_sells_of_their_batch_have_ended():
     first = house.look()
     assert first.record.level is DriftLevel.CRITICAL
     assert trades(first) == [(BTC, Purpose.ALLOCATION, -1)]
+    assert [order.for_bag for order in house.engine.blotter.exchanging()] == [False]
     assert house.allocator.state.buys is not None
     assert house.look(5) is None  # the sale is under way
     await house.fill()
@@ -157,6 +158,7 @@ async def test_a_bag_is_what_the_ledger_says_and_is_counted_once():
     look = house.look()
     assert trades(look) == [(BTC, Purpose.HODL, 1)]
     assert look.set_aside == SetAside(at=NOON, asset="USDT", amount=Decimal("20.004"))
+    assert [order.for_bag for order in house.engine.blotter.exchanging()] == [True]
     await house.fill()
     bag = house.engine.ledger.holdings.bags["BTC"]
     for _ in range(2):  # again, as after a crash between the fill and the state

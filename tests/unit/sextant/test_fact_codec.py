@@ -97,8 +97,14 @@ def test_what_it_looks_like():
         "fill",
         b'{"fill_id":"F1","client_order_id":"6f6d3f3c-5e2b-5f0e-9d6a-5e87a9a1c0de",'
         b'"symbol":"BTC/USD","side":"buy","quantity":"0.10","price":"42000.1","fee":"1.68",'
-        b'"fee_asset":"USD","liquidity":"taker","filled_at":"2025-03-01T12:00:01Z"}',
+        b'"fee_asset":"USD","liquidity":"taker","filled_at":"2025-03-01T12:00:01Z",'
+        b'"forced":""}',
     )
+
+
+def test_a_fill_on_record_from_before_liquidations_were_told_reads_as_none():
+    topic, body = CODEC.encode(a_fill(1))
+    assert CODEC.decode(topic, body.replace(b',"forced":""', b"")) == a_fill(1)
 
 
 @pytest.mark.parametrize(

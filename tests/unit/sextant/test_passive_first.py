@@ -10,7 +10,7 @@ from data.order_book import Level, OrderBook
 from data.regime import Regime
 from execution.order import Cancelling, OrderStatus
 from execution.passive import AT_ONCE, Ended, First, PassiveSettings
-from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable
+from execution.venue import OrderRefused, OutcomeUnknown, VenueUnavailable, Withheld
 from risk.approval import Rejection
 from risk.breaker import Halt
 from risk.intent import Purpose, completion_id
@@ -195,6 +195,7 @@ class Answers:
     ("error", "arrives", "asked", "held"),
     [
         pytest.param(OrderRefused("post only"), False, 2, 1, id="refused: all of it is the rest"),
+        pytest.param(Withheld("unguarded"), False, 1, 0, id="withheld by ourselves"),
         pytest.param(OutcomeUnknown("?"), True, 2, 1, id="no answer, and it is there"),
         pytest.param(OutcomeUnknown("?"), False, 1, 0, id="no answer, and it is not there"),
         pytest.param(VenueUnavailable("down"), False, 1, 0, id="not sent in time"),
@@ -228,6 +229,23 @@ async def test_an_exit_that_a_strategy_wishes(tmp_path, passive, expected):
     assert floor.held == 0
     await floor.after(60)
     assert not await floor.paper.open_orders()
+
+
+async def test_an_exit_that_could_not_be_sent_in_time_takes(tmp_path):
+    floor = await a_floor(
+        tmp_path,
+        passive=PassiveSettings(exits=True),
+        behind=lambda venue: Answers(venue, None, arrives=False),
+    )
+    await floor.wish("A", "1")
+    await floor.bar("100 100 99.5 100")
+    floor.venue._error = VenueUnavailable("down")
+    await floor.leave("X", "-1")
+    for seconds in (10, 1):
+        await floor.after(seconds)
+    assert prices(await floor.sent(Purpose.EXIT)) == [(1, 100, True), (1, None, False)]
+    await floor.bar("100 100 100 100")
+    assert floor.held == 0
 
 
 async def test_an_exit_whose_position_is_gone_asks_for_nothing_more(tmp_path):
@@ -267,7 +285,7 @@ async def test_an_exit_does_not_end_the_position_after(tmp_path):
     first = First(intent=left.intent, quantity=left.quantity)
     ended = Ended(first=first, filled=Quantity(Decimal(0)), left=Quantity(Decimal(1)))
     now = floor.clock.now()
-    assert not floor.session._take_rest(ended, floor.desk, Regime.UNKNOWN, now=now)
+    assert not floor.session._take_rest(ended, floor.desk, Regime.UNKNOWN, flawed=False, now=now)
     assert len(await floor.sent(Purpose.EXIT)) == 1
 
 

@@ -86,7 +86,7 @@ def flawed(minute):
     ],
 )
 def test_bars_without_a_decision_are_found(desk, facts, undecided):
-    before = Recollection([desk], (), Outside(NewsWindow()))
+    before = Recollection([desk], Outside(NewsWindow()))
     for fact in facts:
         before.take(fact)
     left = before.undecided(NOON)
@@ -95,14 +95,14 @@ def test_bars_without_a_decision_are_found(desk, facts, undecided):
 
 
 def test_the_newest_bar_of_each_symbol_is_known():
-    before = Recollection([], (), Outside(NewsWindow()))
+    before = Recollection([], Outside(NewsWindow()))
     for fact in (seen(1), seen(1, Symbol("XRP/USDT")), seen(2)):
         before.take(fact)
     assert before.newest == {BTC: at(2), Symbol("XRP/USDT"): at(1)}
 
 
 def test_costs_count_on_their_own_day():
-    before = Recollection([], (), Outside(NewsWindow()))
+    before = Recollection([], Outside(NewsWindow()))
     assert before.spent_on(NOON) == 0
     for usd in ("1.5", "2.25"):
         before.take(ModelCosts(at=NOON, spent_today_usd=Decimal(usd)))
@@ -117,7 +117,7 @@ async def test_the_newest_risk_state_counts_and_facts_pass_through():
         for fact in (old, seen(1), new):
             yield fact
 
-    before = Recollection([], (), Outside(NewsWindow()))
+    before = Recollection([], Outside(NewsWindow()))
     assert [fact async for fact in before.following(facts())] == [old, seen(1), new]
     assert before.state == new
     assert before.state.day.date == date(2026, 1, 5)

@@ -1,6 +1,6 @@
 """The scorecard made again from facts: what each kind of fact adds to it."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,6 +13,7 @@ from data.regime import Regime
 from execution.blotter import Blotter
 from execution.charge import Charge, ChargeKind
 from execution.order import Submitting
+from execution.relisted import Relisted
 from risk.approval import Revision
 from risk.intent import Envelope
 from risk.referral import Referral
@@ -26,6 +27,7 @@ from sextant.facts import (
     FlawsSeen,
     GapSeen,
     ModelCosts,
+    RunStarted,
 )
 from sextant.referrals import End, ReferralEnded
 from sextant.report_command import _PASSED_OVER, _RUN, _STATE
@@ -33,6 +35,7 @@ from tests.builders_engine import a_ledger, an_entry, an_exit
 from tests.builders_evaluation import BTC, START, a_bar, a_scorecard, a_veto, a_vote
 from tests.builders_venue import a_fill, an_id, instruments
 
+RUN = [field.name for field in fields(RunStarted)]
 WISH = a_veto("any").intent
 AGAINST = a_veto("trend").objections
 PASSED = Approved(quantity=Decimal(1), reductions=(), shadowed=AGAINST)
@@ -254,6 +257,20 @@ def test_what_was_before_the_window_is_the_accounts_and_not_counted():
     assert card.equity.first == 100_005
     assert retelling.spent == Decimal("0.25")
     assert card.verdicts.shadow.by_rule["trend"].vetoes == 1
+
+
+def test_the_fee_is_the_venues_own_as_it_changes():
+    retelling = a_retelling()
+    run = RunStarted(**dict.fromkeys(RUN, None) | {"settings": {"risk": {"taker_fee": "0.004"}}})
+    for fact, fee in (
+        (run, 0.004),
+        (Relisted(at=START, instruments=(), taker_fee=Decimal("0.003")), 0.003),
+    ):
+        retelling.take(fact)
+        assert retelling.card.verdicts.fee == fee
+    retelling.begin(a_scorecard())
+    verdicts = retelling.card.verdicts
+    assert verdicts.acting.fee == verdicts.shadow.fee == 0.003
 
 
 def test_topics_that_are_passed_over_exist():
