@@ -433,6 +433,13 @@ class Engine:
         """Whether the venue's answers may lag behind an order that it does not know when asked."""
         return self.clock.now() - order.told_at < self._settings.lost_after
 
+    def is_overdue(self, order: TrackedOrder) -> bool:
+        """Whether its end was asked for so long ago that the venue should have told of it."""
+        since = order.cancelling_since
+        if since is None or order.status.is_final:
+            return False
+        return self.clock.now() - since >= self._settings.lost_after
+
     @property
     def orders(self) -> tuple[TrackedOrder, ...]:
         """The orders that may still fill or have fills to come, oldest first."""

@@ -191,17 +191,15 @@ _STEPS: Final = (_take_over_fills, _take_over_orders, _take_over_charges)
 
 
 def _open_questions(engine: Engine) -> list[Difference]:
-    """Orders without an answer, and orders whose reported fills have not come."""
-    kind = DifferenceKind.UNRESOLVED
-    unanswered = [
-        _difference(kind, client_order_id, "no answer", "absent")
-        for client_order_id in sorted(engine.unanswered)
-    ]
-    return unanswered + [
-        _difference(kind, order.client_order_id, order.filled, order.reported)
-        for order in engine.orders
-        if order.reported > order.filled
-    ]
+    """Orders without an answer, or that do not end, or whose reported fills have not come."""
+    open_ones: list[tuple[str, object, object]]
+    open_ones = [(name, "no answer", "absent") for name in sorted(engine.unanswered)]
+    for order in engine.orders:
+        if order.reported > order.filled:
+            open_ones.append((order.client_order_id, order.filled, order.reported))
+        elif engine.is_overdue(order):
+            open_ones.append((order.client_order_id, "being cancelled", order.status))
+    return [_difference(DifferenceKind.UNRESOLVED, *one) for one in open_ones]
 
 
 def _difference(kind: DifferenceKind, subject: str, ours: object, theirs: object) -> Difference:

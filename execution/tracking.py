@@ -27,6 +27,23 @@
 7. So does to amend one. Trigger and size become what was asked for once the venue has accepted it;
    until there is an answer, the larger size may fill. From the first answer on, trigger and size
    are what the venue says, unless it says so of a time before the latest answer.
+
+Who sees to it that each state ends, and when:
+
+    submitting     `Engine`: an entry waits no longer than `max_price_age` of the limits, and any
+                   order no longer than its retries; then it is given up
+    unknown        `Engine`: asked after until the venue answers; what it does not know `lost_after`
+                   from the doubt on never was
+    open, partly   what rests first: `passive.cross_after`; an exchange of holdings: its `patience`;
+      filled       an entry at a limit: `venue.entries_rest`, where the venue ends orders, and
+                   should we die `execution.dead_man`; a stop or a target: with its position, and
+                   an exit beside its stop, by `execution.protection`
+    cancelling     `reconcile`: an open question after `lost_after`, and asked for again
+    amending       as unknown
+    filled         `reconcile`: an open question until the fills are here
+
+While a question is open nothing is entered, and one that outlasts a look goes to a person
+(`AlertKind.BOOKS`).
 """
 
 from dataclasses import dataclass, replace
@@ -92,7 +109,7 @@ class TrackedOrder:
     reported: Quantity = _NOTHING  # the most that the venue has said is filled
     fill_ids: frozenset[str] = frozenset()
     changed_at: datetime | None = None  # venue time of the latest change that it has told
-    cancelling: bool = False
+    cancelling_since: datetime | None = None  # we asked for its end first
     parent: str | None = None  # the entry that a venue's own protective stop belongs to
     amending: Amending | None = None  # what was asked for, and has no answer
     amended_at: datetime | None = None  # the latest answer to such a wish
@@ -154,6 +171,11 @@ class TrackedOrder:
         return Quantity(max(size - self.filled, _NOTHING))
 
     @property
+    def cancelling(self) -> bool:
+        """Whether we have asked for its end."""
+        return self.cancelling_since is not None
+
+    @property
     def told_at(self) -> datetime:
         """The time that an answer to a question about it has, which is new whatever came before."""
         known = self.changed_at or self.recorded_at
@@ -195,7 +217,7 @@ class TrackedOrder:
                 return self._after_outcome(event)
             case Cancelling():
                 idle = self.cancelling or self.status.is_final
-                return self if idle else replace(self, cancelling=True)
+                return self if idle else replace(self, cancelling_since=event.at)
             case Amending():
                 return self._after_wish(event)
             case Amended():

@@ -12,9 +12,9 @@ from tests.builders_postgres import postgres, postgres_server  # noqa: F401 - fi
 
 pytestmark = pytest.mark.xdist_group("daemon")
 
-# A market so thin that an order takes several bars: when the kill switch is thrown an entry is
-# partly filled, so that there is something to cancel, and something to close.
-THIN = "[paper_venue]\nparticipation = 0.0006\n"
+# A market so thin that an order takes many bars: when the kill switch is thrown an entry is partly
+# filled, however slow we are, so that there is something to cancel, and something to close.
+THIN = "[paper_venue]\nparticipation = 0.0003\n"
 THROWN = ("execution.ledger:Ledger.book", 2, "after", SIGUSR1)
 OBEYED = ("sextant.operator:obey", 1, "after", 0)  # no signal: what follows counts from here
 
@@ -41,7 +41,7 @@ KILLS = [
 @pytest.mark.parametrize("kills", KILLS)
 async def test_it_goes_on_where_it_was_killed(tmp_path, monkeypatch, postgres, kills):  # noqa: F811
     monkeypatch.setenv("SEXTANT_DATABASE_URL", postgres)
-    config = a_config(tmp_path, THIN + EAGER, speed=3000)
+    config = a_config(tmp_path, THIN + EAGER, speed=1500)
     rehearsal = Rehearsal(config, SEXTANT_DATABASE_URL=postgres)
     first, *others = kills
     died = rehearsal.signalled_in_turn(THROWN, OBEYED, (*first, SIGKILL), bars=900)

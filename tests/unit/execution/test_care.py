@@ -98,7 +98,7 @@ MOVED = [f"protection -1 100.10 {FOR_S}"]
         pytest.param("101", [a_stop()], plans(), MOVED, id="break-even"),
         pytest.param("108", [a_stop()], plans(), [f"protection -1 106.38 {FOR_S}"], id="trailing"),
         pytest.param("101", [a_stop(status=SENDING)], plans(), [], id="its stop is on its way"),
-        pytest.param("101", [a_stop(cancelling=True)], plans(), [], id="its stop is going"),
+        pytest.param("101", [a_stop(cancelling_since=NOON)], plans(), [], id="its stop is going"),
         pytest.param(
             "101", [a_stop(filled=Decimal("0.5"))], plans(), [], id="its stop has begun to fill"
         ),

@@ -99,7 +99,9 @@ def test_the_guard_hits_no_stop_and_no_order_of_others(before, orders, means, gu
     ],
 )
 def test_what_the_switch_alone_has_guarded_is_dropped_without_it(before, after, dropped):
-    going = replace(RESTING, cancelling=True, order=replace(RESTING.order, client_order_id="g"))
+    going = replace(
+        RESTING, cancelling_since=NOON, order=replace(RESTING.order, client_order_id="g")
+    )
     orders = [RESTING, STOP, ENTRY, WAITING, going]
     names = tuple(order.client_order_id for order in dropped)
     assert unguarded(before, after, orders, [WAITING.client_order_id]) == names

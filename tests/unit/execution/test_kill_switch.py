@@ -47,7 +47,9 @@ def a_fill_of(order):
     [
         pytest.param(ENTRY, True, id="an entry"),
         pytest.param(replace(ENTRY, status=OrderStatus.UNKNOWN), True, id="one without an answer"),
-        pytest.param(replace(ENTRY, cancelling=True), False, id="one being cancelled already"),
+        pytest.param(
+            replace(ENTRY, cancelling_since=NOON), False, id="one being cancelled already"
+        ),
         pytest.param(TARGET, True, id="a target"),
         pytest.param(EXIT, False, id="an exit at market"),
         pytest.param(STOP, False, id="a stop"),

@@ -48,11 +48,11 @@ def account(held, *, at=0, mark="100", symbol=BTC):
     )
 
 
-def a_stop(name, quantity="-1", *, trigger="95", status=OPEN, filled="0", cancelling=False):
+def a_stop(name, quantity="-1", *, trigger="95", status=OPEN, filled="0", cancelling_since=None):
     """A protective stop order of ours; `quantity` is signed."""
     approved = an_exit(name, quantity, trigger=trigger)
     order = TrackedOrder.of(Submitting.of(approved, at=NOON))
-    return replace(order, status=status, filled=Decimal(filled), cancelling=cancelling)
+    return replace(order, status=status, filled=Decimal(filled), cancelling_since=cancelling_since)
 
 
 def an_attached_stop(entry, size="1"):
@@ -119,7 +119,9 @@ def cancelled(name):
             [],
             id="a tighter one on its way replaces none yet",
         ),
-        pytest.param("1", [a_stop("S", cancelling=True)], "0", "1", [], id="one being cancelled"),
+        pytest.param(
+            "1", [a_stop("S", cancelling_since=NOON)], "0", "1", [], id="one being cancelled"
+        ),
         pytest.param("1", [a_stop("S", filled="0.4")], "0.6", "0.4", [], id="one partly filled"),
         pytest.param("1", [a_stop("S", "1")], "0", "1", ["S"], id="one on the wrong side"),
         pytest.param("0", [a_stop("S")], "0", "0", ["S"], id="an orphan"),

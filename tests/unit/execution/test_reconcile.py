@@ -241,6 +241,26 @@ async def test_an_order_that_ended_here_and_works_there_is_cancelled_there(accou
     assert await account.venue.open_orders() == ()
 
 
+async def test_an_order_that_does_not_end_when_asked_to_is_an_open_question(account, monkeypatch):
+    async def unheard(name):
+        pass
+
+    await account.enter(limit="80", stop="70")
+    with monkeypatch.context() as deaf:
+        deaf.setattr(account.venue, "cancel", unheard)
+        account.engine.cancel(an_id("A"))
+        await account.engine.work()
+        assert (await reconcile(account.engine)).reconciled  # the end may be on its way
+        await account.engine.work()
+        account.clock.move_to(NOON + LOST_AFTER)
+        found = await reconcile(account.engine)
+        assert kinds(found) == [DifferenceKind.UNRESOLVED]
+        assert not account.engine.account(NOON).reconciled
+    await account.engine.work()  # it is asked for again
+    assert (await reconcile(account.engine)).reconciled
+    assert account.engine.orders == ()
+
+
 async def test_an_order_that_the_venue_knows_no_more_is_over(account):
     await account.enter(limit="80", stop="70")
     account.engine.settle()

@@ -83,7 +83,9 @@ def plan(target="110", side=Side.BUY):
         pytest.param("3", [a_target(status=SENDING)], "0", [], id="grown, and one is on its way"),
         pytest.param("0.4", [a_target()], "0", ["T"], id="the position has shrunk"),
         pytest.param("0.4", [a_target(filled=Decimal("0.6"))], "0", [], id="filled in part"),
-        pytest.param("1", [a_target(cancelling=True)], "0", [], id="it is going, and may fill"),
+        pytest.param(
+            "1", [a_target(cancelling_since=NOON)], "0", [], id="it is going, and may fill"
+        ),
         pytest.param("1", [a_target(status=GONE)], "1", [], id="it is gone"),
         pytest.param("1", [a_target(trigger="120")], "0", ["T"], id="elsewhere"),
         pytest.param("1", [a_target(limit="109")], "0", ["T"], id="with a limit"),
@@ -157,7 +159,7 @@ AIMED = ["take_profit -1 110"]
             "1", "100", [a_stop(), a_target(trigger="111")], [f"cancel {an_id('T')}"], id="it moved"
         ),
         pytest.param("0", "100", [a_target()], [f"cancel {an_id('T')}"], id="flat: it goes"),
-        pytest.param("0", "100", [a_target(cancelling=True)], [], id="flat: it is going"),
+        pytest.param("0", "100", [a_target(cancelling_since=NOON)], [], id="flat: it is going"),
         pytest.param("1.00001", "100", [a_stop(), a_target()], [], id="all but dust has one"),
     ],
 )
@@ -220,7 +222,7 @@ def test_an_exit_that_was_refused_beside_the_stop_replaces_it(targets_in, second
     exit_order = tracked(an_exit("X"), status=OrderStatus.REJECTED)
     care.hear(OrderDone(order=exit_order, refused=True))
     assert asked(care, account(mark="110", at=1.1), [a_stop()]) == second
-    assert asked(care, account(mark="110", at=1.2), [a_stop(cancelling=True)]) == []
+    assert asked(care, account(mark="110", at=1.2), [a_stop(cancelling_since=NOON)]) == []
 
 
 def test_a_position_that_ends_for_another_reason_gives_its_target_up():

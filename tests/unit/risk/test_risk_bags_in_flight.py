@@ -13,10 +13,13 @@ from tests.builders_risk import a_case, an_account, an_entry, in_flight, judged,
 LIMITS = limits_with(max_position="1", max_exposure="1", max_leverage="1", taker_fee="0")
 
 
-def with_bag(worth, **changes):
-    """An account of 1,000 that buys for a bag for so much."""
-    purchase = replace(in_flight("1", notional="0"), for_bag=True, notional=Notional(worth))
-    return an_account("1000", exchanging=(purchase,), **changes)
+def with_bag(*worth, **changes):
+    """An account of 1,000 that buys for bags, for so much each."""
+    purchases = tuple(
+        replace(in_flight("1", notional="0"), for_bag=True, notional=Notional(each))
+        for each in worth
+    )
+    return an_account("1000", exchanging=purchases, **changes)
 
 
 @pytest.mark.req("S0-19", "S0-36")
@@ -26,6 +29,8 @@ def with_bag(worth, **changes):
         pytest.param(an_account("1000"), "10", False, id="all of equity"),
         pytest.param(with_bag(Decimal(100)), "9", False, id="what the bag leaves"),
         pytest.param(with_bag(Decimal(100)), "9.1", True, id="what the bag is about to take"),
+        pytest.param(with_bag(Decimal(60), Decimal(40)), "9", False, id="what two bags leave"),
+        pytest.param(with_bag(Decimal(60), Decimal(40)), "9.1", True, id="what they will take"),
         pytest.param(with_bag(Decimal(2000)), "0.1", True, id="a bag that takes all"),
         pytest.param(with_bag(Decimal("NaN")), "0.1", True, id="a bag that nobody can value"),
         pytest.param(with_bag(Decimal("Infinity")), "0.1", True, id="a bag without a price"),

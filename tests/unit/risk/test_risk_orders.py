@@ -116,6 +116,22 @@ def test_only_a_stop_takes_the_place_of_a_stop(purpose):
     assert an_entry(purpose=Purpose.PROTECTION, replaces="a-stop").replaces == "a-stop"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"replaces": "another", "trigger": price("95")}, id="and replaces one"),
+        pytest.param({"trigger": None}, id="and is no stop"),
+        pytest.param({"replaces": "another", "trigger": None}, id="neither"),
+    ],
+)
+def test_a_stop_is_changed_in_place_or_replaced(changes):
+    said = r"^an-intent: a stop is changed in place, or replaced$"
+    with pytest.raises(ValueError, match=said):
+        an_entry(purpose=Purpose.PROTECTION, amends="a-stop", **changes)
+    changed = an_entry(purpose=Purpose.PROTECTION, amends="a-stop", trigger=price("95"))
+    assert changed.amends == "a-stop"
+
+
 ASKS = limits_with(refer_above="0.1")
 
 
