@@ -274,10 +274,12 @@ class TrackedOrder:
         before = self.amended_at is not None and event.at < self.amended_at
         size = self.size if late or before or self.status.is_final else said.quantity
         order = self.order if late or before else self._as_said(said)
-        after = replace(self, order=order, status=status, reported=reported, size=size)
-        if after == self:
+        if (order, status, reported, size) == (self.order, self.status, self.reported, self.size):
             return self
-        return after if late else replace(after, changed_at=event.at)
+        changed_at = self.changed_at if late else event.at
+        return replace(
+            self, order=order, status=status, reported=reported, size=size, changed_at=changed_at
+        )
 
     def _as_said(self, said: VenueOrder) -> Order:
         """What the venue says that it holds, of an order that has been amended."""
