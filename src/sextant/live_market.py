@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain, repeat
 from typing import TypeVar
 
 import structlog
@@ -201,14 +202,18 @@ class LiveMarket:
         )
 
     async def _fill_gaps(self) -> None:
-        """What was lost while nobody looked: soon after the start, and then every hour."""
-        while True:
+        """What was lost while nobody looked: at the start, soon after it, and then every hour.
+
+        Trades that a kill took out of the buffer, behind the last that were kept, are a hole only
+        when the first of this life are kept.
+        """
+        for pause in chain([2 * self._live.timeframe.delta], repeat(_FILL_EVERY)):
             for symbol in self._symbols:
                 try:
                     await self._fill(symbol, self.clock.now())
                 except (Transient, SourceRefused) as error:
                     _log.warning("gaps are left for later", symbol=symbol, error=str(error))
-            await self.clock.sleep(_FILL_EVERY)
+            await self.clock.sleep(pause)
 
     async def _fill(self, symbol: Symbol, now: datetime) -> None:
         (report,) = await fill_store(

@@ -40,7 +40,7 @@ async def test_kills_lose_and_repeat_no_bar_of_the_market(tmp_path, monkeypatch,
             for _ in range(3):
                 died = await asyncio.to_thread(rehearsal.killed_after, rng.randrange(1_000, 5_000))
                 assert died.code == -signal.SIGKILL, died.said
-            ended = await asyncio.to_thread(rehearsal.run, bars=10)
+            ended = await asyncio.to_thread(rehearsal.run, bars=24)
             print(world.clock.now(), ended.said)
             assert ended.code == 0, ended.said
         audited = await asyncio.to_thread(rehearsal.audited)

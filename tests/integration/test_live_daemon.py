@@ -90,6 +90,18 @@ async def test_it_trades_on_paper_keeps_what_comes_and_goes_on_after_a_restart(
             await _require_kept(dsn, world, left, symbol)
 
 
+async def test_trades_that_a_kill_took_are_filled_within_minutes(tmp_path, monkeypatch, dsn):
+    async with a_world(tmp_path, monkeypatch) as world:
+        await world.traded(20)
+        killed_at = seen(await what_is_left(world.config), BTC)[-1].closed_at
+        async with await connect(dsn) as pool:
+            await pool.execute("DELETE FROM trades WHERE traded_at >= $1", killed_at - 20 * SECOND)
+        await world.traded(20)
+        left = await what_is_left(world.config)
+        for symbol in (BTC, XRP):
+            await _require_kept(dsn, world, left, symbol)
+
+
 async def _require_kept(dsn, world, left, symbol):
     """The store has the past, the bars on record, all trades and books by the minute."""
     until = seen(left, symbol)[-1].closed_at
