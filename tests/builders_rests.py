@@ -11,7 +11,6 @@ from data.feed import FeedInterrupted
 from data.indicators import Atr
 from data.instrument import Side
 from data.regime import Regime
-from data.store_memory import MemoryBarStore
 from risk.intent import Direction
 from sextant import wiring
 from sextant.auditor import Auditor
@@ -109,7 +108,7 @@ class Acting(Floor):
     async def audited(self):
         self.journal.write(RunStopped(at=self.clock.now(), reason="the test ends"))
         await self.journal.flush()
-        auditor = Auditor(codec(), lambda market: MemoryBarStore())
+        auditor = Auditor(codec())
         async for record in self.journal.records():
             await auditor.follow(record)
         return auditor

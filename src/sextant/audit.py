@@ -9,11 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from data.clock import ManualClock
-from data.postgres.bars import PostgresBarStore
 from data.postgres.embedded import database
 from data.postgres.migrate import migrate
 from data.postgres.pool import Pool, connect
-from data.store_memory import MemoryBarStore
 from execution.difference import Reconciliation
 from execution.exact import EXACT
 from execution.ledger import Ledger
@@ -84,7 +82,7 @@ async def run_file_audit(path: Path, *, export: Path | None, console: Console) -
         Fault: the file is no journal, its chain is broken, or it holds too little.
         OSError: it cannot be read.
     """
-    auditor = Auditor(codec(), lambda market: MemoryBarStore())
+    auditor = Auditor(codec())
     count = await verify(_lines(path))
     async for record in _lines(path):
         await auditor.follow(record)
@@ -118,7 +116,7 @@ async def audit(settings: Settings, pool: Pool) -> Findings:
             DESK_JOURNAL: await verify(ours.records()),
             name: await verify(books.records()),
         }
-        auditor = Auditor(codec(), lambda market: PostgresBarStore(pool, exchange=market))
+        auditor = Auditor(codec())
         async for record in ours.records():
             await auditor.follow(record)
         if _is_simulated(settings):

@@ -7,7 +7,7 @@ from the record: it is the clock's, and decides nothing.
 """
 
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,7 +23,6 @@ from data.instrument import Price, Quantity, Symbol
 from data.news import NewsItem
 from data.regime import Regime
 from data.snapshot import Snapshot
-from data.store import BarStore
 from execution.charge import Charge
 from execution.dead_man import UNTOLD, GuardChanged, chosen, unguarded
 from execution.difference import Reconciliation
@@ -54,12 +53,13 @@ from sextant.facts import (
     FlawsSeen,
     FundingSeen,
     NewsSeen,
+    PastKnown,
     RestingWithdrawn,
     RunStarted,
     RunStopped,
     Watched,
 )
-from sextant.history import read_past_of, warm_up
+from sextant.history import PastOnRecord, warm_up
 from sextant.journal.codec import Codec
 from sextant.journal.record import Record
 from sextant.offline import Ordered, Past
@@ -198,13 +198,13 @@ class NothingGoesOut:
 class Auditor:
     """Follows a journal record by record. After a mismatch it waits for the next run to begin."""
 
-    def __init__(self, codec: Codec, bars_of: Callable[[str], BarStore]) -> None:
+    def __init__(self, codec: Codec) -> None:
         self.mismatches: list[Mismatch] = []
         self.compared: Counter[str] = Counter()  # by topic
         self.runs = 0
         self.session: Session | None = None
         self._codec = codec
-        self._bars_of = bars_of
+        self._past = PastOnRecord()
         self._made = Made()
         self._clock = ManualClock(EPOCH)
         self._orders: list[object] = []  # facts that rebuild orders and ledger
@@ -245,6 +245,8 @@ class Auditor:
         elif self.session is not None:
             await self._go_on(self.session, record, fact)
         self._liquidations.take(fact)
+        if isinstance(fact, PastKnown):
+            self._past.take(fact)
         if isinstance(fact, _OF_THE_BOOKS):
             self._orders.append(fact)
         if isinstance(fact, Reconciliation):
@@ -369,7 +371,7 @@ class Auditor:
         )
         parts = wiring.subaccounts(settings, self._clock)
         await engine.recover(self._order_facts(), tell=partial(rebook, parts))
-        past = await read_past_of(run, self._bars_of(run.market), settings.market.timeframe)
+        past = self._past.of(run, settings.market.timeframe)
         wiring.mark(engine, parts, past)
         self.session = wiring.session(
             settings,

@@ -42,11 +42,13 @@ from sextant.subaccount import DeskRiskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """Bars of one symbol and size that were known when a run began."""
+class PastKnown:
+    """Closed bars of one symbol and size that were known when the next run began, oldest first.
 
-    bars: int
-    digest: str  # SHA-256 over their times and numbers
+    They are on record because the store's may be filled, corrected or dropped after that.
+    """
+
+    bars: tuple[Bar, ...]  # never none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class RunStarted:
     prompts: Mapping[str, str]  # name to content hash
     stand_ins: Mapping[str, str]  # seat to the baseline that fills it
     warmed_up_to: Mapping[Symbol, datetime]  # by symbol: close of the newest bar known before
-    past: Mapping[Symbol, Mapping[Timeframe, Stretch]]  # what the desks learnt before
+    past: Mapping[Symbol, Mapping[Timeframe, int]]  # how many bars of `PastKnown` the desks learnt
     resumed: bool
     holds_targets: tuple[Symbol, ...] = ()  # where stop and target may rest side by side
     amends: bool = False  # whether the venue changes a stop in place
@@ -72,7 +74,7 @@ class RunStarted:
     @property
     def warm_up_bars(self) -> int:
         """How many bars were known before, in all; 0 in a run without a past."""
-        return sum(stretch.bars for sizes in self.past.values() for stretch in sizes.values())
+        return sum(count for sizes in self.past.values() for count in sizes.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +197,7 @@ class DecisionFailed:
 
 TOPICS: Mapping[str, type] = {
     "clearance": Cleared,
+    "past": PastKnown,
     "repro": RunStarted,
     "stop": RunStopped,
     "bar": BarSeen,

@@ -1,11 +1,9 @@
 """The market before the first bar of a run: how much of it is needed, and what the store has."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import isnan
 
 from data.bar import Bar, Timeframe
@@ -14,14 +12,14 @@ from data.indicators import Indicator
 from data.instrument import Symbol
 from data.store import BarStore
 from sextant.desk import Desk
-from sextant.facts import RunStarted, Stretch
+from sextant.facts import PastKnown, RunStarted
 
 _REACHES = 3  # of an indicator until its beginning has faded: in an EMA to exp(-4)
 _FARTHEST = 100_000  # bars within which an indicator must have a value
 
 
-class PastChanged(Refused):
-    """The store's past is not what a run on record began with."""
+class PastMissing(Refused):
+    """A run on record began with bars that are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +36,18 @@ class MarketPast:
         return sorted(found, key=lambda bar: bar.closed_at)
 
     @property
-    def stretches(self) -> dict[Symbol, dict[Timeframe, Stretch]]:
-        """The same as the journal has it."""
+    def counts(self) -> dict[Symbol, dict[Timeframe, int]]:
+        """How many there are."""
         return {
-            symbol: {
-                size: Stretch(bars=len(bars), digest=_digest(bars)) for size, bars in sizes.items()
-            }
+            symbol: {size: len(bars) for size, bars in sizes.items()}
             for symbol, sizes in self.bars.items()
         }
+
+    @property
+    def facts(self) -> list[PastKnown]:
+        """The same as the journal has it."""
+        sizes = (sizes.values() for sizes in self.bars.values())
+        return [PastKnown(bars=tuple(bars)) for bars in chain.from_iterable(sizes)]
 
 
 def linked(needs: Mapping[Timeframe, int]) -> dict[Timeframe, int]:
@@ -119,29 +121,36 @@ async def _read_sizes(
     return {size: kept for size, kept in found.items() if kept}
 
 
-async def read_past_of(run: RunStarted, bars: BarStore, base: Timeframe) -> MarketPast:
-    """What `run` began with, from the store again.
+class PastOnRecord:
+    """What a journal says that runs began with."""
 
-    Raises:
-        PastChanged: the store has other numbers now, or has them no more.
-        StoreUnavailable: the store cannot be reached now.
-    """
-    needs = {
-        symbol: {size: stretch.bars for size, stretch in sizes.items()}
-        for symbol, sizes in run.past.items()
-    }
-    past = await read_past(bars, base, needs, until=run.warmed_up_to)
-    found = past.stretches
-    for symbol, sizes in run.past.items():
-        for size, stretch in sizes.items():
-            if found.get(symbol, {}).get(size) != stretch:
-                raise PastChanged(
-                    f"{symbol} {size}: the {stretch.bars} bars until {run.warmed_up_to[symbol]},"
-                    f" with which the run of {run.at} began, are not in the store any more: they"
-                    " were corrected or dropped after it began, and what was decided on them"
-                    " cannot be made again"
-                )
-    return past
+    def __init__(self) -> None:
+        self._bars: dict[Symbol, dict[Timeframe, Sequence[Bar]]] = {}
+
+    def take(self, known: PastKnown) -> None:
+        """Take in what the next run may begin with; a start that was killed says so in vain."""
+        newest = known.bars[-1]
+        self._bars.setdefault(newest.symbol, {})[newest.timeframe] = known.bars
+
+    def of(self, run: RunStarted, base: Timeframe) -> MarketPast:
+        """What `run`, which follows, began with.
+
+        Raises:
+            PastMissing: it is not on record.
+        """
+        past = MarketPast(
+            base=base,
+            bars={
+                symbol: {size: self._bars.get(symbol, {}).get(size, ()) for size in sizes}
+                for symbol, sizes in run.past.items()
+            },
+        )
+        if past.counts != run.past:
+            raise PastMissing(
+                f"the run of {run.at} began with {run.warm_up_bars} bars, and the journal does not"
+                " have them: what was decided on them cannot be made again"
+            )
+        return past
 
 
 def warm_up(desks: Sequence[Desk], past: MarketPast) -> None:
@@ -149,16 +158,3 @@ def warm_up(desks: Sequence[Desk], past: MarketPast) -> None:
     for desk in desks:
         for symbol, bars in past.bars.items():
             desk.learn(symbol, bars)
-
-
-def _digest(bars: Sequence[Bar]) -> str:
-    """SHA-256 over the times and numbers, whatever zeros they end in."""
-    digest = hashlib.sha256()
-    for bar in bars:
-        numbers = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.turnover)
-        digest.update(f"{bar.closed_at} {[*map(_plain, numbers)]} {bar.trades}\n".encode())
-    return digest.hexdigest()
-
-
-def _plain(number: Decimal | None) -> str:
-    return "" if number is None else f"{number.normalize():f}"

@@ -219,6 +219,8 @@ async def _furnish(
     )
     if cleared is not None:
         journal.write(cleared)
+    for stretch in past.facts:
+        journal.write(stretch)
     journal.write(started)
     session.book.heed(before.liquidations.booked_in(engine.ledger))
     for left in (*before.undecided(now), *before.unanswered(now)):

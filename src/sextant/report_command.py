@@ -11,10 +11,7 @@ from rich.console import Console
 
 from data.clock import ManualClock
 from data.faults import Refused
-from data.postgres.bars import PostgresBarStore
 from data.postgres.pool import Pool
-from data.store import BarStore
-from data.store_memory import MemoryBarStore
 from execution.blotter import Blotter
 from execution.ledger import Ledger
 from risk.breaker import RiskState
@@ -23,8 +20,7 @@ from sextant.evaluation.report import table, write_report
 from sextant.evaluation.retelling import Retelling
 from sextant.evaluation.scorecard import Scorecard
 from sextant.evaluation.summary import Summary, summarise
-from sextant.facts import RunStarted, codec
-from sextant.history import read_past
+from sextant.facts import PastKnown, RunStarted, codec
 from sextant.house import DESK_JOURNAL
 from sextant.journal.line import parse_line
 from sextant.journal.postgres import PostgresJournal
@@ -84,12 +80,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """A journal that can be read more than once, and the bars known before its runs."""
+    """A journal that can be read more than once."""
 
     name: str
     mode: str | None  # None: the run's own
     records: Callable[[], AsyncIterable[Record]]
-    bars_of: Callable[[str], BarStore]  # by market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +128,6 @@ async def run_file_report(
         name=str(path),
         mode="replay",
         records=lambda: _lines(path),
-        bars_of=lambda market: MemoryBarStore(),
     )
     told = await _tell(source, window)
     _show(told, out, console)
@@ -152,7 +146,6 @@ async def report_of(pool: Pool, window: Window) -> Told:
         name=f"journal {DESK_JOURNAL}",
         mode=None,
         records=journal.records,
-        bars_of=lambda market: PostgresBarStore(pool, exchange=market),
     )
     try:
         return await _tell(source, window)
@@ -172,9 +165,9 @@ async def _tell(source: _Source, window: Window) -> Told:
     if extent is None:
         raise NothingToReport(f"{source.name}: nothing is on record{window}")
     settings = _settings_of(extent.run)
-    reader = _Reader(settings, source.bars_of, window)
+    reader = _Reader(settings, window)
     async for record in source.records():
-        await reader.take(record)
+        reader.take(record)
         if record.seq >= extent.last:
             break
     reader.retelling.end()
@@ -226,9 +219,7 @@ def _settings_of(run: RunStarted) -> Settings:
 class _Reader:
     """Takes records in, and counts those of the window."""
 
-    def __init__(
-        self, settings: Settings, bars_of: Callable[[str], BarStore], window: Window
-    ) -> None:
+    def __init__(self, settings: Settings, window: Window) -> None:
         account, instruments = settings.account, settings.instruments
         ledger = Ledger(
             account.currency, account.balances, instruments, portfolio=settings.portfolio
@@ -238,12 +229,11 @@ class _Reader:
         self.records = 0
         self.runs = 0
         self._settings = settings
-        self._bars_of = bars_of
         self._since = window.since
         self._codec = codec()
         self._state: Record | None = None
 
-    async def take(self, record: Record) -> None:
+    def take(self, record: Record) -> None:
         """Take in the next record."""
         if self._since is not None and record.at >= self._since:
             self._since = None
@@ -253,18 +243,16 @@ class _Reader:
         if record.topic == _STATE:
             self._state = record
         elif record.topic not in _PASSED_OVER:
-            await self._tell(self._codec.decode(record.topic, record.body))
+            self._tell(self._codec.decode(record.topic, record.body))
 
-    async def _tell(self, fact: object) -> None:
+    def _tell(self, fact: object) -> None:
         self.retelling.take(fact)
         if isinstance(fact, RunStarted):
             self.runs += self._since is None
-            base = self._settings.market.timeframe
-            prices = {symbol: {base: 1} for symbol in self._settings.instruments}
-            market = self._bars_of(fact.market)
-            past = await read_past(market, base, prices, until=fact.warmed_up_to)
-            for bar in past.newest:
-                self.retelling.mark(bar)
+        elif isinstance(fact, PastKnown):
+            newest = fact.bars[-1]
+            if newest.timeframe is self._settings.market.timeframe:
+                self.retelling.mark(newest)
 
     def kept(self) -> tuple[Kept, ...]:
         """What was kept beside the trading book in the end; nothing where that was off."""

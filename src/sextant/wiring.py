@@ -435,7 +435,7 @@ def run_started(
         prompts=dict(seats.prompts.versions),
         stand_ins=seats.stand_ins,
         warmed_up_to={bar.symbol: bar.closed_at for bar in past.newest},
-        past=past.stretches,
+        past=past.counts,
         resumed=resumed,
         holds_targets=holding_targets(settings.instruments, venue),
         amends=venue.amends,

@@ -102,6 +102,20 @@ async def test_trades_that_a_kill_took_are_filled_within_minutes(tmp_path, monke
             await _require_kept(dsn, world, left, symbol)
 
 
+@pytest.mark.req("S1-27")
+async def test_the_audit_needs_no_bar_of_the_store(tmp_path, monkeypatch, dsn):
+    async with a_world(tmp_path, monkeypatch, past=14 * 60) as world:
+        for _ in range(2):
+            await world.traded(20)
+        async with await connect(dsn) as pool:
+            kept = PostgresBarStore(pool, exchange="kraken")
+            assert len(await kept.last(BTC, Timeframe.M1, MANY)) > 13 * 60  # older ones were filled
+            await pool.execute("TRUNCATE bars")
+            assert not await kept.last(BTC, Timeframe.M1, MANY)
+        assert await audited(world)
+        assert all(run.warm_up_bars for run in (await what_is_left(world.config)).of(RunStarted))
+
+
 async def _require_kept(dsn, world, left, symbol):
     """The store has the past, the bars on record, all trades and books by the minute."""
     until = seen(left, symbol)[-1].closed_at

@@ -22,7 +22,6 @@ from data.feed import FeedInterrupted
 from data.feeds.playback import known_at
 from data.feeds.recorded import merge, read_bars
 from data.instrument import Symbol
-from data.store_memory import MemoryBarStore
 from sextant import wiring
 from sextant.auditor import Auditor
 from sextant.facts import codec
@@ -114,7 +113,7 @@ def full_record(crash, tmp_path_factory):
 
 
 async def audited(lines):
-    auditor = Auditor(codec(), lambda market: MemoryBarStore())
+    auditor = Auditor(codec())
     for line in lines:
         await auditor.follow(parse_line(line))
     return auditor

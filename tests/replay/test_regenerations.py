@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import pytest
 
 from data.feeds.synthetic import SyntheticMarket
-from data.store_memory import MemoryBarStore
 from sextant.auditor import Auditor
 from sextant.facts import codec
 from sextant.journal.line import parse_line
@@ -59,7 +58,7 @@ def test_each_refused_entry_is_asked_once_more_inside_its_envelope(records):
 
 
 async def test_the_audit_asks_again_too(records):
-    auditor = Auditor(codec(), lambda market: MemoryBarStore())
+    auditor = Auditor(codec())
     for record in records:
         await auditor.follow(record)
     assert auditor.mismatches == []

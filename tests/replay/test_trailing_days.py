@@ -15,7 +15,6 @@ from agents.baseline_strategy import HoldSettings
 from data.bar import Timeframe
 from data.feeds.recorded import read_bars
 from data.instrument import Side
-from data.store_memory import MemoryBarStore
 from execution.fill import Fill
 from execution.order import Submitting
 from risk.intent import Purpose
@@ -91,7 +90,7 @@ def test_each_move_tightens_and_takes_the_place_of_the_one_before(records):
 
 
 async def test_the_audit_moves_the_stops_again(records):
-    auditor = Auditor(codec(), lambda market: MemoryBarStore())
+    auditor = Auditor(codec())
     for record in records:
         await auditor.follow(record)
     assert auditor.mismatches == []
