@@ -14,8 +14,9 @@ from sextant.journal.port import JournalHeld
 from sextant.journal.record import GENESIS, ChainBroken
 from sextant.journal.verify import verify
 from tests.builders_journal import NOON, Jsonl, Memory, Postgres, a_bar, a_fill, collected
+from tests.builders_stores import ON_TIMESCALE, POOLS
 
-KINDS = ["memory", "jsonl", "jsonl without sync", "postgres"]
+KINDS = ["memory", "jsonl", "jsonl without sync", "postgres", ON_TIMESCALE]
 
 
 @pytest.fixture(params=KINDS)
@@ -24,8 +25,8 @@ def home(request, tmp_path):
     match request.param:
         case "memory":
             return Memory()
-        case "postgres":
-            return Postgres(request.getfixturevalue("pool"))
+        case "postgres" | "timescale" as kind:
+            return Postgres(request.getfixturevalue(POOLS[kind]))
         case kind:
             return Jsonl(tmp_path, sync=kind == "jsonl")
 
@@ -167,7 +168,7 @@ async def test_after_a_crash_the_chain_continues_behind_what_was_flushed(home):
         assert await verify(journal.records()) == 2
 
 
-@lasting
+@pytest.mark.parametrize("home", KINDS[1:4], indirect=True)  # WebAssembly's sessions share locks
 async def test_a_journal_has_one_writer(home):
     async with home.opened() as journal:
         journal.write(a_fill(1))

@@ -1,6 +1,7 @@
 """Migrations: each once, in order, and fixed from then on."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -89,8 +90,12 @@ async def test_no_such_database_is_refused(postgres_server):
     ],
 )
 @pytest.mark.req("S1-153")
-async def test_the_journal_can_only_grow(pool, statement):
-    await pool.execute("INSERT INTO journal VALUES ('j', 1, now(), 'bar', '{}', '', '')")
+async def test_the_journal_can_only_grow(any_pool, statement):
+    for seq, month in enumerate((3, 4), 1):  # in two chunks, where there are chunks
+        at = datetime(2025, month, 1, tzinfo=UTC)
+        await any_pool.execute(
+            "INSERT INTO journal VALUES ('j', $1, $2, 'bar', '{}', '', '')", seq, at
+        )
     with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
-        await pool.execute(statement)
-    assert await pool.fetchval("SELECT count(*) FROM journal") == 1
+        await any_pool.execute(statement)
+    assert await any_pool.fetchval("SELECT count(*) FROM journal") == 2

@@ -25,6 +25,7 @@ from tests.builders_stores import ON_TIMESCALE
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 BTC = Symbol("BTC/USD")
 OLD = "INSERT INTO bars VALUES ($1, $2, $3, $4, 1, 4, 1, 2, 5)"  # columns of 0001
+RECORD = "INSERT INTO journal VALUES ('desk', 1, $1::timestamptz, 'fill', '{}', '', '')"
 COLUMNS = """
     SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
     WHERE table_schema = current_schema() AND table_name ~ $1
@@ -100,6 +101,8 @@ async def test_from_every_earlier_version(empty, version, tmp_path):
     dsn, _ = empty
     async with await connect(dsn, size=1) as pool:
         await migrate(pool, up_to(version, tmp_path / "old"))
+        if version >= 2:
+            await pool.execute(RECORD, NOON)
         if version < 3:
             for minute in range(1, 6):
                 at = NOON.replace(minute=minute)
@@ -107,6 +110,7 @@ async def test_from_every_earlier_version(empty, version, tmp_path):
             await pool.execute(OLD, "kraken", BTC, "4h", NOON)
         await migrate(pool)
         assert await migrate(pool) == []
+        assert await pool.fetchval("SELECT count(*) FROM journal") == (version >= 2)
         assert len(await pool.fetch(COLUMNS, "^bars_[0-9]+[mhdw]$")) == 8 * 15
         store = PostgresBarStore(pool, exchange="kraken")
         if version < 3:
@@ -173,14 +177,14 @@ async def test_without_its_licence_timescaledb_has_hypertables_and_plain_rollups
         await migrate(pool, up_to(4, tmp_path / "old"))
         await pool.execute("UPDATE schema_migrations SET flavour = 'apache' WHERE version = 4")
         names = [migration.name for migration in await migrate(pool)]
-        assert names == ["hypertables", "rollup_views"]
+        assert names == ["hypertables", "rollup_views", "journal_hypertable"]
         tables = await pool.fetch(
             """
             SELECT hypertable_name FROM timescaledb_information.hypertables
             WHERE hypertable_schema = current_schema() ORDER BY 1
             """
         )
-        assert [row[0] for row in tables] == ["bars", "books", "trades"]
+        assert [row[0] for row in tables] == ["bars", "books", "journal", "trades"]
         bars = [a_bar(minute) for minute in range(1, 21 * 24 * 60, 61)]
         store = PostgresBarStore(pool, exchange="kraken")
         await store.put_many(bars)
