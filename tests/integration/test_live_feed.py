@@ -24,12 +24,8 @@ from tests.builders_live import (
     settled,
     the_market,
 )
-from tests.wire.loopback import HTML, UNREADABLE, Answer
 
 TRADES, BOOK = "trade@BTC/USD", "book@BTC/USD"
-BUSY = Answer(status=503, body="busy", content_type="text/plain")
-PATIENCE = Answer(status=429, body="{}", headers={"Retry-After": "3"})
-DOWN = Answer(status=502, body="<html>Bad gateway</html>", content_type="text/html")
 
 
 def set_(**values):
@@ -44,10 +40,6 @@ def mute(*topics):
     return set_(mute=set(topics))
 
 
-def rest_answers(*answers):
-    return lambda server: server.instead.extend(answers)
-
-
 def closed(server):
     return server.close_sockets()
 
@@ -56,57 +48,16 @@ def reset(server):
     server.reset_sockets()
 
 
-def repeat_trades(server):
-    return server.repeat_trades(BTC, 20)
-
-
 def repeat_book(server):
     return server.repeat_book(BTC)
-
-
-def hold(server):
-    server.hold_frames()
-
-
-def release(server):
-    return server.release_frames()
 
 
 def tick(server):
     return server.change_decimals(BTC, 2)
 
 
-ACCIDENTS = [
-    pytest.param({}, id="nothing"),
-    pytest.param({70: [set_(silent=True)], 110: [set_(silent=False)]}, id="silent, sockets live"),
-    pytest.param({70: [mute(TRADES)], 190: [mute()]}, id="one subscription silent for long"),
-    pytest.param({70: [mute(TRADES)]}, id="one subscription silent for good"),
-    pytest.param({95: [closed]}, id="closed"),
-    pytest.param({94: [closed], 120: [closed], 122: [closed]}, id="closed again and again"),
-    pytest.param({94: [reset]}, id="reset in the middle of a frame"),
-    pytest.param({60: [repeat_trades], 100: [repeat_trades]}, id="trades repeated unasked"),
+ACCIDENTS = [  # those that every venue can have are in test_live_feed_venues
     pytest.param({60: [repeat_book], 100: [repeat_book]}, id="a snapshot of the book unasked"),
-    pytest.param({93: [mute(TRADES)], 102: [mute()]}, id="ids skipped"),
-    pytest.param({117: [mute(TRADES)], 123: [mute()]}, id="ids skipped around a minute's end"),
-    pytest.param({110: [hold], 150: [release]}, id="frames forty seconds late"),
-    pytest.param(
-        {93: [mute(TRADES), rest_answers(PATIENCE, PATIENCE)], 102: [mute()]}, id="429 on repair"
-    ),
-    pytest.param(
-        {94: [closed, rest_answers(BUSY, HTML, UNREADABLE, DOWN)]}, id="no sense from REST"
-    ),
-    pytest.param(
-        {94: [closed, set_(rest_fails=BUSY)], 200: [set_(rest_fails=None)]},
-        id="REST down for long, and the socket closed",
-    ),
-    pytest.param(
-        {94: [closed, set_(refuse_sockets=BUSY)], 200: [set_(refuse_sockets=None)]},
-        id="no new socket for long",
-    ),
-    pytest.param(
-        {94: [closed, set_(refuse_sockets=PATIENCE)], 130: [set_(refuse_sockets=None)]},
-        id="429 on the handshake",
-    ),
     pytest.param({80: [set_(corrupt_next_book=True)]}, id="a level of the book corrupt"),
     pytest.param({80: [tick]}, id="another tick"),
 ]

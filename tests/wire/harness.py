@@ -1,6 +1,6 @@
 """Every venue that the contract of market sources is proved on: add a harness, and it is."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +53,7 @@ class Rig:
     symbols: tuple[Symbol, Symbol]
     unknown: Symbol
     trade: MakeTrade
+    repeat_trades: Callable[[Symbol, int], Awaitable[None]]  # the newest, unasked
     change_book: ChangeBook
     break_book: Callable[[], None]  # the next change is told wrongly
     trade_topic: Callable[[Symbol], str]  # what a subscription to trades is called at the server
@@ -82,6 +83,7 @@ async def kraken(clock: Clock) -> AsyncIterator[Rig]:
                 symbols=(Symbol("BTC/USD"), Symbol("XRP/USD")),
                 unknown=Symbol("NOT/USD"),
                 trade=trade,
+                repeat_trades=server.repeat_trades,
                 change_book=server.change_book,
                 break_book=break_book,
                 trade_topic="trade@{}".format,
@@ -125,6 +127,7 @@ async def binance(clock: Clock, *, testnet: bool = False) -> AsyncIterator[Rig]:
                 symbols=(Symbol("BTC/USDT"), Symbol("ETH/USDT")),
                 unknown=Symbol("NOT/USDT"),
                 trade=trade,
+                repeat_trades=lambda symbol, n: server.repeat_trades(_joined(symbol), n),
                 change_book=change_book,
                 break_book=break_book,
                 trade_topic=lambda symbol: f"{_joined(symbol).lower()}@aggTrade",
@@ -163,6 +166,7 @@ async def hyperliquid(clock: Clock) -> AsyncIterator[Rig]:
                 symbols=(Symbol("BTC/USDC"), Symbol("ETH/USDC")),
                 unknown=Symbol("NOT/USDC"),
                 trade=trade,
+                repeat_trades=lambda symbol, n: server.repeat_trades(symbol.base, n),
                 change_book=change_book,
                 break_book=break_book,
                 trade_topic=lambda symbol: f"trades:{symbol.base}",
