@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from data.clock import Clock
-from data.feeds.rate_budget import RateBudget
+from data.feeds.rate_budget import Allowance, RateBudget
 from data.feeds.source import MarketSource
 
 
@@ -39,7 +39,7 @@ def open_source(
     exchange: Exchange,
     clock: Clock,
     *,
-    budget: RateBudget | None = None,
+    budget: Allowance | None = None,
     urls: Mapping[str, Any] | None = None,
 ) -> MarketSource:
     """The venue's public data; the caller closes it.

@@ -39,7 +39,7 @@ from data.feeds.ccxt_source import (
     reading,
 )
 from data.feeds.closed_bars import closed
-from data.feeds.rate_budget import RateBudget
+from data.feeds.rate_budget import Allowance, RateBudget
 from data.feeds.source import BookBroken, Cursor, SourceRefused, SourceUnavailable, Traits
 from data.funding import FundingRate
 from data.instrument import Instrument, Symbol
@@ -60,6 +60,8 @@ _STREAMS: Final = {  # by the event that they are made of
     "markPriceUpdate": "markPrice@1s",
     "depthUpdate": "depth@100ms",
 }
+_MOST_A_MINUTE: Final = 2_400  # weight
+_USED: Final = "X-MBX-USED-WEIGHT-1M"
 _LIGHT, _TRADES, _SNAPSHOT, _KLINES = 1.0, 20.0, 20.0, 5.0  # weights, as asked here
 _FUNDING: Final = 24.0  # weighs nothing, but 500 calls in 5 minutes: a hundredth of a minute's
 
@@ -76,6 +78,9 @@ TESTNET_TRAITS: Final = replace(TRAITS, exchange="binanceusdm_testnet")
 
 def rate_budget(clock: Clock) -> RateBudget:
     """Of the weight 2,400 that one address has each minute, never more in any minute.
+
+    Every answer says what the address has used, in the header X-MBX-USED-WEIGHT-1M: also by another
+    process, such as a fill beside a daemon.
 
     Source: Binance USD-M futures, "General Info", "Limits": REQUEST_WEIGHT in exchangeInfo.
     """
@@ -96,12 +101,12 @@ class BinanceSource(CcxtSource):
         self,
         *,
         clock: Clock,
-        budget: RateBudget,
+        budget: Allowance,
         testnet: bool = False,
         urls: Mapping[str, Any] | None = None,
         timeout: timedelta = timedelta(seconds=10),
     ) -> None:
-        exchange = _Binance(config(urls, timeout=timeout))
+        exchange = _Binance(config(urls, timeout=timeout), budget)
         if testnet:
             exchange.enable_demo_trading(True)
             exchange.urls["api"] = exchange.deep_extend(exchange.urls["api"], urls or {})
@@ -115,8 +120,11 @@ class BinanceSource(CcxtSource):
             return {symbol: instrument(symbol, listing) for symbol, listing in listed.items()}
 
     async def trades(self, symbol: Symbol) -> AsyncIterator[Sequence[Trade]]:
-        """Each trade once: what is not newer than the last one told is a repetition."""
-        last = -1
+        """Each trade once: what is not newer than the last one told is a repetition.
+
+        A testnet that is set up again numbers anew; then it is by its time.
+        """
+        last: Trade | None = None
         async with await self._subscribed("aggTrade", symbol) as inbox:
             while True:
                 frame = await inbox.get()
@@ -124,8 +132,8 @@ class BinanceSource(CcxtSource):
                     continue
                 with reading(inbox.name):
                     trade = trade_of(symbol, frame)
-                if trade.trade_id > last:
-                    last = trade.trade_id
+                if last is None or _is_newer(trade, last):
+                    last = trade
                     yield (trade,)
 
     async def books(self, symbol: Symbol, depth: int) -> AsyncIterator[OrderBook]:
@@ -259,11 +267,11 @@ class BinanceSource(CcxtSource):
             return as_rows(answer)
 
     async def _listed(self, symbol: Symbol) -> Json:
-        market = await self._market(f"{symbol}:{symbol.quote}", symbol, weight=_LIGHT)
-        status = market["info"].get("status")
-        if status != "TRADING":
-            raise SourceRefused(f"binanceusdm: {symbol} is {status}")
-        return market
+        return await self._market(f"{symbol}:{symbol.quote}", symbol, weight=_LIGHT)
+
+    def _untraded(self, listing: Json) -> str | None:
+        status = listing.get("status")
+        return None if status == "TRADING" else f"is {status}"
 
     async def _subscribed(
         self, stream: str, symbol: Symbol
@@ -276,10 +284,17 @@ class BinanceSource(CcxtSource):
 class _Binance(TappedExchange, ccxt.pro.binanceusdm):  # type: ignore[misc]
     """ccxt's client, with what it receives delivered whole."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], budget: Allowance) -> None:
+        self._budget = budget
         self._numbers = itertools.count(1)
         self._asked: dict[int, str] = {}  # keys of subscriptions by the request's number
         super().__init__(settings)
+
+    def handle_errors(self, code: int, *answer: Any) -> Any:
+        used = answer[3].get(_USED, "")
+        if used.isdecimal():
+            self._budget.counted(_MOST_A_MINUTE - int(used))
+        return super().handle_errors(code, *answer)
 
     def listen(self, market_id: str, stream: str) -> AbstractAsyncContextManager[Inbox[Any]]:
         """The inbox of one stream, on a socket of its own: receipts and events as they come."""
@@ -310,6 +325,10 @@ def _refusal(key: str, error: Json) -> Fault:
     text = f"binanceusdm: {key}: {error}"
     is_final = error.get("code") == _INVALID_REQUEST
     return SourceRefused(text) if is_final else SourceUnavailable(text)
+
+
+def _is_newer(trade: Trade, last: Trade) -> bool:
+    return trade.trade_id > last.trade_id or trade.traded_at > last.traded_at
 
 
 def _is_receipt(frame: Json) -> bool:

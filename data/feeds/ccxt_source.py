@@ -20,7 +20,7 @@ from ccxt.async_support.base.ws.client import Client  # type: ignore[import-unty
 
 from data.clock import Clock
 from data.faults import Fault, Malformed
-from data.feeds.rate_budget import RateBudget
+from data.feeds.rate_budget import Allowance
 from data.feeds.source import RateLimited, SourceRefused, SourceUnavailable, Traits
 from data.instrument import Symbol
 
@@ -30,7 +30,9 @@ _MOST_UNFETCHED: Final = 100_000  # messages of one subscription; a full one fai
 _POLITENESS: Final = 1.0  # seconds that a peer gets to answer our goodbye
 _TLS_LINGER: Final = 250  # ms that ccxt waits for TLS sessions to end
 _THROTTLED: Final = frozenset({418, 429})
+_LOCKOUT: Final = timedelta(seconds=10)  # where no term is named; who goes on asking is banned
 _LEGALLY_BARRED: Final = 451
+_LISTING_TRUSTED: Final = timedelta(minutes=1)  # to refuse by: a halt ends, a listing is kept
 _QUOTED: Final = 200  # characters of an answer that an error repeats
 _UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError, Malformed)
 
@@ -285,12 +287,12 @@ class CcxtSource:
 
     traits: Traits
 
-    def __init__(self, exchange: Any, *, clock: Clock, budget: RateBudget) -> None:
+    def __init__(self, exchange: Any, *, clock: Clock, budget: Allowance) -> None:
         self._exchange = exchange
         self._clock = clock
         self._budget = budget
         self._loading = asyncio.Lock()
-        self._markets_are_stale = True
+        self._listed_at: datetime | None = None  # None: the markets are to be asked for
 
     async def reconnect(self) -> None:
         await self._exchange.drop_connections()
@@ -301,7 +303,7 @@ class CcxtSource:
 
     def forget_markets(self) -> None:
         """Ask for the markets anew before the next call: ticks and lots may have changed."""
-        self._markets_are_stale = True
+        self._listed_at = None
 
     async def _ask(self, call: Callable[..., Awaitable[Any]], *args: Any, weight: float) -> Any:
         """The answer of a REST call, as `exact` reads it.
@@ -315,25 +317,42 @@ class CcxtSource:
             return await call(*args)
         except (ccxt.BaseError, aiohttp.ClientError, OSError, TimeoutError) as error:
             fault = fault_of(error, self.traits.exchange)  # ccxt names the address
-            if isinstance(fault, RateLimited) and fault.retry_after is not None:
-                self._budget.rest(fault.retry_after)
+            if isinstance(fault, RateLimited):
+                term = fault.retry_after
+                self._budget.rest(_LOCKOUT if term is None else term)
             raise fault from error
 
     async def _market(self, name: str, symbol: Symbol, *, weight: float) -> Json:
-        """ccxt's market of the unified `name`, loaded once.
+        """ccxt's market of the unified `name`, loaded once; what refuses it is never old.
 
         Raises:
             SourceUnavailable: the markets cannot be had now.
-            SourceRefused: there is no such market, or it is not traded any more.
+            SourceRefused: there is no such market, or it is not traded now.
         """
         async with self._loading:  # who waits inside ccxt and is cancelled, cancels the others
-            if self._markets_are_stale:
+            if self._is_to_be_listed(name):
                 await self._ask(self._exchange.load_markets, True, weight=weight)
-                self._markets_are_stale = False
-        market: Json | None = self._exchange.markets.get(name)
-        if market is None:
-            raise SourceRefused(f"{self.traits.exchange}: no market {symbol}")
+                self._listed_at = self._clock.now()
+        objection = self._objection_to(name)
+        if objection is not None:
+            raise SourceRefused(f"{self.traits.exchange}: {symbol} {objection}")
+        market: Json = self._exchange.markets[name]
         return market
+
+    def _is_to_be_listed(self, name: str) -> bool:
+        listed_at = self._listed_at
+        if listed_at is None or self._objection_to(name) is None:
+            return listed_at is None
+        age = self._clock.now() - listed_at
+        return not timedelta(0) <= age < _LISTING_TRUSTED
+
+    def _objection_to(self, name: str) -> str | None:
+        market: Json | None = self._exchange.markets.get(name)
+        return "is not listed" if market is None else self._untraded(market["info"])
+
+    def _untraded(self, listing: Json) -> str | None:
+        """Why what the venue lists so is not traded now, such as "is halted"; None if it is."""
+        raise NotImplementedError
 
 
 def config(urls: Mapping[str, Any] | None, *, timeout: timedelta) -> Json:

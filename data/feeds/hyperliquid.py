@@ -36,7 +36,7 @@ from data.feeds.hyperliquid_wire import (
     settled_funding,
     trade_of,
 )
-from data.feeds.rate_budget import RateBudget
+from data.feeds.rate_budget import Allowance, RateBudget
 from data.feeds.source import BookBroken, Cursor, SourceRefused, SourceUnavailable, Traits
 from data.funding import FundingRate
 from data.instrument import Instrument, Symbol
@@ -84,7 +84,7 @@ class HyperliquidSource(CcxtSource):
         self,
         *,
         clock: Clock,
-        budget: RateBudget,
+        budget: Allowance,
         urls: Mapping[str, Any] | None = None,
         timeout: timedelta = timedelta(seconds=10),
     ) -> None:
@@ -197,10 +197,10 @@ class HyperliquidSource(CcxtSource):
         return await self._ask(self._exchange.publicPostInfo, wish, weight=weight)
 
     async def _listed(self, symbol: Symbol) -> Json:
-        market = await self._market(f"{symbol}:{symbol.quote}", symbol, weight=_HEAVY)
-        if market["info"].get("isDelisted"):
-            raise SourceRefused(f"hyperliquid: {symbol} is delisted")
-        return market
+        return await self._market(f"{symbol}:{symbol.quote}", symbol, weight=_HEAVY)
+
+    def _untraded(self, listing: Json) -> str | None:
+        return "is delisted" if listing.get("isDelisted") else None
 
     async def _subscribed(
         self, channel: str, symbol: Symbol

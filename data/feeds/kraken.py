@@ -22,7 +22,7 @@ from data.feeds.ccxt_source import (
     config,
     reading,
 )
-from data.feeds.rate_budget import RateBudget
+from data.feeds.rate_budget import Allowance, RateBudget
 from data.feeds.source import (
     BookBroken,
     Cursor,
@@ -91,7 +91,7 @@ class KrakenSource(CcxtSource):
         self,
         *,
         clock: Clock,
-        budget: RateBudget,
+        budget: Allowance,
         urls: Mapping[str, Any] | None = None,
         timeout: timedelta = timedelta(seconds=10),
     ) -> None:
@@ -186,11 +186,11 @@ class KrakenSource(CcxtSource):
         raise SourceRefused(f"kraken: {symbol} is spot, and has no funding")
 
     async def _pair(self, symbol: Symbol) -> Json:
-        pair = await self._market(symbol, symbol, weight=_LIGHT)
-        status = pair["info"].get("status", "online")
-        if status not in _TRADED:
-            raise SourceRefused(f"kraken: {symbol} is {status}")
-        return pair
+        return await self._market(symbol, symbol, weight=_LIGHT)
+
+    def _untraded(self, listing: Json) -> str | None:
+        status = listing.get("status", "online")
+        return None if status in _TRADED else f"is {status}"
 
 
 class _Kraken(TappedExchange, ccxt.pro.kraken):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,6 +27,7 @@ from data.funding import FundingRate
 from data.instrument import Symbol
 from data.order_book import OrderBook
 
+_PUNCTUAL: Final = timedelta(seconds=5)  # a loop that is busy wakes us so late
 _Positive = Annotated[timedelta, Field(gt=timedelta(0))]
 
 
@@ -209,13 +210,19 @@ class LiveFeed:
             tasks.create_task(line.correct_bars(), name=f"correct-{symbol}")
 
     async def _close_bars(self, line: MarketLine) -> None:
-        """Close each bar by time, if no trade did it."""
+        """Close each bar by time, if no trade did it.
+
+        If that time is long past when we look, we have slept, or our clock was set: then the
+        venue's is asked for first.
+        """
         grace, delta = self._settings.grace, self._timeframe.delta
         while True:
             left = line.due + grace - self._venue.now()
             if left > timedelta(0):
                 await self._clock.sleep(left)
             else:
+                if -left > _PUNCTUAL:
+                    await self._measure_clock()
                 over = self._venue.now() - grace
                 await line.close_until(self._timeframe.close_after(over) - delta)
 

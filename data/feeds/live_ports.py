@@ -65,3 +65,11 @@ class VenueClock(Protocol):
     """The venue's time, as far as it is known."""
 
     def now(self) -> datetime: ...
+
+    async def measure(self) -> timedelta:
+        """Compare it with ours: it is so much ahead.
+
+        Raises:
+            SourceUnavailable: the venue cannot be asked now.
+        """
+        ...

@@ -88,7 +88,7 @@ class MarketLine:
         self._is_behind = True  # whether the stream began anew, and the history has not been read
         self._interruption: str | None = None
         self._hole_from: datetime | None = None  # close of the last bar before one that is nowhere
-        self._late = 0  # trades, as far as they are looked after
+        self._late_ids: set[int] = set()  # of late trades that nobody has looked after yet
         self._has_spoilt = asyncio.Event()
         self._page = VenueBars(source, symbol, timeframe)
         self._trades = self._repeated = self._repaired = self._lost = 0
@@ -172,15 +172,17 @@ class MarketLine:
         """Make bars anew that late trades should have changed, until cancelled.
 
         One that still waits to be fetched is replaced there; one that was told goes to the store,
-        after whoever fetched it has dealt with it, and is not told again.
+        after whoever fetched it has dealt with it, and is not told again. A history that does not
+        have the late trades yet is asked again, and at last believed.
         """
         while True:
             await self._has_spoilt.wait()
             self._has_spoilt.clear()
             spoilt = self._builder.take_spoilt()
+            late, self._late_ids = self._late_ids, set()
             if spoilt is None:
                 continue
-            bars = await self._insist(partial(self._rebuilt, spoilt), quietly=True)
+            bars = await self._rebuilt(spoilt, late)
             told = [bar for bar in bars if not self._outbox.replace(bar)]
             if told and self._corrections is not None:
                 await self._outbox.dealt_with()
@@ -204,7 +206,7 @@ class MarketLine:
                 break
             if missing:
                 self._lose(missing, trade.traded_at)
-            if trade.traded_at > self._venue.now() + self._max_ahead:
+            if await self._is_misdated(trade):
                 self._misdated += 1
                 self._doubt(self._venue.now())
             elif self._build(trade, bars):
@@ -212,25 +214,40 @@ class MarketLine:
                 self._known_until = max(self._known_until, trade.traded_at)
             self._last_id = trade.trade_id
         await self._deliver(taken)
-        if self._builder.late > self._late:
-            self._late = self._builder.late
-            self._has_spoilt.set()
         await self._tell(bars)
         return rest
+
+    async def _is_misdated(self, trade: Trade) -> bool:
+        """Whether `trade` is from the future, or only our clock was set back meanwhile."""
+        if trade.traded_at <= self._venue.now() + self._max_ahead:
+            return False
+        await self._insist(self._venue.measure, quietly=True)
+        return trade.traded_at > self._venue.now() + self._max_ahead
 
     def _missing_before(self, trade: Trade) -> int:
         """How many ids are missing before `trade`, as far as ids can tell; -1 if it was taken."""
         if self._last_id is None or not self._source.traits.consecutive_ids:
             return 0
+        if trade.trade_id <= self._last_id and self._is_new(trade):
+            self._doubt(trade.traded_at)  # numbered anew: nobody knows how many were before it
+            return 0
         return max(trade.trade_id - self._last_id - 1, -1)
+
+    def _is_new(self, trade: Trade) -> bool:
+        """Whether `trade` is of a time of which none was taken; what is repeated is older."""
+        newest = self._venue.now() + self._max_ahead
+        return self._known_until + self._disorder < trade.traded_at <= newest
 
     def _build(self, trade: Trade, bars: list[Bar]) -> bool:
         """Put `trade` into its bar; False where it was there already."""
-        repeated = self._builder.duplicates
+        repeated, late = self._builder.duplicates, self._builder.late
         bars += self._builder.add(trade)
         if self._builder.duplicates > repeated:
             self._repeated += 1
             return False
+        if self._builder.late > late:
+            self._late_ids.add(trade.trade_id)
+            self._has_spoilt.set()
         self._trades += 1
         return True
 
@@ -369,20 +386,34 @@ class MarketLine:
             return None
         return None if bar is None else bar.close
 
-    async def _rebuilt(self, spoilt: Spoilt) -> Sequence[Bar]:
-        """The bars of a span as the venue's history has them."""
+    async def _rebuilt(self, spoilt: Spoilt, late: set[int]) -> Sequence[Bar]:
+        """The bars of a span as the venue's history has them, in which `late` trades should be."""
+        trades: Sequence[Trade] = ()
+        try:
+            for tried in range(1, _TRIES + 1):
+                trades = await self._insist(partial(self._history, spoilt), quietly=True)
+                if late.issubset(trade.trade_id for trade in trades):
+                    break
+                await self._patience.rest(Transient("the history is behind the stream"), tried)
+        except SourceRefused:
+            ask = partial(self._source.past_bars, self.symbol, self.timeframe, spoilt.since)
+            bars = await self._insist(ask, quietly=True)
+            return [bar for bar in bars if bar.closed_at <= spoilt.until]
+        return self._made_of(trades, spoilt)
+
+    async def _history(self, spoilt: Spoilt) -> Sequence[Trade]:
+        """The trades of a span, and some behind it."""
         trades: list[Trade] = []
         cursor = Cursor(since=spoilt.since)
-        try:
-            while cursor.since < spoilt.until:
-                page, following = await self._source.past_trades(self.symbol, cursor)
-                trades += page
-                if not page or following == cursor:
-                    break
-                cursor = following
-        except SourceRefused:
-            bars = await self._source.past_bars(self.symbol, self.timeframe, spoilt.since)
-            return [bar for bar in bars if bar.closed_at <= spoilt.until]
+        while cursor.since < spoilt.until:
+            page, following = await self._source.past_trades(self.symbol, cursor)
+            trades += page
+            if not page or following == cursor:
+                break
+            cursor = following
+        return trades
+
+    def _made_of(self, trades: Sequence[Trade], spoilt: Spoilt) -> Sequence[Bar]:
         builder = TradeBars(self.symbol, self.timeframe, since=spoilt.since)
         trades = sorted(
             (trade for trade in trades if trade.traded_at < spoilt.until),

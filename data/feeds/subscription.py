@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 from data.clock import Clock
 from data.collect.patience import Patience
@@ -14,6 +14,7 @@ from data.feeds.source import BookBroken, Channel, MarketSource, SourceUnavailab
 from data.instrument import Symbol
 
 T = TypeVar("T")
+_REFUSED_AGAIN: Final = timedelta(minutes=1)  # a market is halted for minutes, or for good
 
 
 class Silent(SourceUnavailable):
@@ -29,7 +30,7 @@ class SubscriptionHealth:
     messages: int
     resubscriptions: int
     age: timedelta | None
-    refused: str | None  # why the venue does not offer it; it is not asked for again
+    refused: str | None  # why the venue does not offer it now; it is asked for again
 
 
 class Connection:
@@ -51,7 +52,8 @@ class Subscription(Generic[T]):
 
     Silent for `limit`, it is opened anew at once; silent again, the sockets are dropped, and from
     then on each time after a longer wait. An error waits, too, before the stream is opened anew;
-    a broken book, which only needs its next snapshot, does not the first time.
+    a broken book, which only needs its next snapshot, does not the first time. What is refused is
+    asked for again each minute: a venue halts a market, and goes on with it.
 
     `proven_quiet` may vouch for a market in which nothing happens; it may ask the venue.
     """
@@ -99,27 +101,28 @@ class Subscription(Generic[T]):
         )
 
     async def run(self) -> None:
-        """Listen until cancelled, or refused."""
+        """Listen until cancelled."""
         failed = 0  # listenings in a row that heard nothing
         while True:
             heard, drops = self._messages, self._connection.drops
             ending = await self._listen()
             failed = 1 if self._messages > heard else failed + 1
             await self._interrupted(ending)
-            if isinstance(ending, Refused):
-                self._refused = str(ending)
-                return
-            await self._recover(cast("Transient", ending), failed, drops)
+            await self._recover(ending, failed, drops)
             self._resubscriptions += 1
 
-    async def _recover(self, ending: Transient, failed: int, drops: int) -> None:
+    async def _recover(self, ending: Transient | Refused, failed: int, drops: int) -> None:
+        self._refused = str(ending) if isinstance(ending, Refused) else None
+        if isinstance(ending, Refused):
+            await self._clock.sleep(_REFUSED_AGAIN)
+            return
         if failed == 1 and isinstance(ending, Silent | BookBroken):
             return
         await self._patience.rest(ending, failed)
         if isinstance(ending, Silent):
             await self._connection.drop(drops)
 
-    async def _listen(self) -> Fault:
+    async def _listen(self) -> Transient | Refused:
         """Read one stream to its end; why it ended."""
         self._listens_since = self._clock.now()
         async with asyncio.TaskGroup() as tasks:
@@ -132,12 +135,13 @@ class Subscription(Generic[T]):
             return reader.result()
         return Silent(f"{self._channel} of {self._symbol}: silent for {self._limit}")
 
-    async def _read(self) -> Fault:
+    async def _read(self) -> Transient | Refused:
         try:
             async with aclosing(cast("AsyncGenerator[T, None]", self._stream())) as stream:
                 async for item in stream:
                     self._messages += 1
                     self._heard_at = self._clock.now()
+                    self._refused = None
                     self._is_busy = True
                     await self._take(item)
                     self._is_busy = False

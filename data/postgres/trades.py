@@ -12,6 +12,7 @@ from data.postgres.pool import Pool, unavailable
 from data.trade import Trade
 
 _PAGE: Final = 5_000  # trades that `between` holds at once
+_LONG: Final = 600.0  # seconds; days of a busy market are millions of trades
 _REPLACE: Final = """
     ON CONFLICT (exchange, symbol, traded_at, trade_id) DO UPDATE
     SET side = excluded.side, price = excluded.price, quantity = excluded.quantity,
@@ -134,7 +135,9 @@ class PostgresTradeStore:
             StoreUnavailable: the store cannot be reached now.
         """
         with unavailable():
-            rows = await self._pool.fetch(_MISSING, self._exchange, symbol, since, until)
+            rows = await self._pool.fetch(
+                _MISSING, self._exchange, symbol, since, until, timeout=_LONG
+            )
         return [(row["first"], row["last"]) for row in rows]
 
 

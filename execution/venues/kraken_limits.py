@@ -83,7 +83,11 @@ class KrakenLimits:
 
     async def ask(self, method: str) -> None:
         """Return once the private `method` may be called."""
-        await self._rest.spend(_HISTORY if method in _HISTORIES else _LIGHT)
+        await self._rest.spend(_weight(method))
+
+    async def room_for(self, method: str) -> None:
+        """Return once `method` could be called and leave half of the counter to others."""
+        await self._rest.patient.room_for(_weight(method))
 
     async def place(self, symbol: Symbol, *, reduces: bool, rests: bool = False) -> None:
         """Return once an order may be placed.
@@ -150,6 +154,10 @@ class KrakenLimits:
     def _age(self, client_order_id: str) -> timedelta:
         placed = self._placed.get(client_order_id)
         return timedelta(0) if placed is None else self._clock.now() - placed
+
+
+def _weight(method: str) -> float:
+    return _HISTORY if method in _HISTORIES else _LIGHT
 
 
 def _lowered(most: float, decay: float) -> float:

@@ -113,6 +113,17 @@ class KrakenLine:
                     self._limits.rest()
                 raise asking_fault(error, f"kraken {method}") from error
 
+    async def ask_at_leisure(
+        self, method: str, query: Mapping[str, str | dict[str, str]] | None = None
+    ) -> Any:
+        """The same for a collector, which leaves the dead man's switch and orders their questions.
+
+        Raises:
+            VenueUnavailable, KeyRefused: as `ask` does.
+        """
+        await self._limits.room_for(method)
+        return await self.ask(method, query)
+
     async def send(self, method: str, form: Callable[[], Form]) -> Any:
         """The result of a private request, whose form is made when its turn has come.
 

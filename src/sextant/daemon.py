@@ -43,6 +43,7 @@ _RECONCILE_ENDING = timedelta(seconds=15)  # while the kill switch ends things; 
 _WATCH_EVERY = timedelta(seconds=1)
 _SETTLE_WITHIN = timedelta(seconds=20)  # a supervisor kills after some time, too
 _CROSS_WITHIN, _CROSS_EVERY = timedelta(seconds=5), timedelta(milliseconds=50)  # at the end
+_SERVE_AGAIN = timedelta(minutes=1)
 _VIEW_EVERY = timedelta(milliseconds=500)
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=5)
 _WALL = (
@@ -374,11 +375,18 @@ class Worker:
 
 
 async def _run(service: Service) -> None:
-    """Work beside the trading, which goes on without it if it fails."""
+    """Work beside the trading, which a failure of it never stops; it is begun again after a while.
+
+    A run may last for months, and what fails once, as on an answer that nobody thought of, must not
+    leave the store without trades from then on.
+    """
     try:
-        await service.run()
-    except Exception:  # noqa: BLE001 - what is collected must never stop what is traded
-        _log.exception("a service failed; trading goes on without it", service=service.name)
+        while True:
+            try:
+                await service.run()
+            except Exception:  # noqa: BLE001 - what is collected must never stop what is traded
+                _log.exception("a service failed; it is begun again", service=service.name)
+            await _WALL.sleep(_SERVE_AGAIN)
     finally:
         if service.close is not None:
             await _closed(service.name, service.close)

@@ -93,8 +93,10 @@ class House:
     async def _keep_store(self) -> None:
         """Drop what is too old of the market's raw data, at the start and daily."""
         while True:
-            with contextlib.suppress(StoreUnavailable):  # the next time does the rest
+            try:
                 await upkeep(self.pool, self.settings.storage.retention, now=self.clock.now())
+            except StoreUnavailable as error:
+                _log.warning("raw data too old is left for the next time", error=str(error))
             await _WALL.sleep(_UPKEEP_EVERY)
 
 
@@ -260,7 +262,12 @@ async def _past(
 
     The journal, not the store, says where that was: a bar is stored first.
     """
-    newest = {symbol: before.newest.get(symbol, now) for symbol in settings.instruments}
+    newest = {
+        symbol: market.goes_on_from(before.newest[symbol], needs)
+        if symbol in before.newest
+        else now
+        for symbol in settings.instruments
+    }
     for symbol, until in newest.items():
         await market.bring_past(symbol, needs, until)
     everywhere = dict.fromkeys(settings.instruments, needs)

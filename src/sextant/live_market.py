@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -22,7 +22,7 @@ from data.faults import Transient
 from data.feed import MarketEvent, MarketFeed
 from data.feeds.live import LiveFeed
 from data.feeds.live_ports import FeedWatcher
-from data.feeds.rate_budget import RateBudget
+from data.feeds.rate_budget import Allowance, RateBudget
 from data.feeds.source import MarketSource, SourceRefused
 from data.instrument import Symbol
 from data.kraken_db.order_book import BookSnapshots
@@ -34,6 +34,7 @@ from data.postgres.books import PostgresBookStore
 from data.postgres.funding import PostgresFundingStore
 from data.postgres.news import PostgresNewsStore
 from data.postgres.pool import Pool
+from data.postgres.progress import PostgresProgress
 from data.postgres.trades import PostgresTradeStore
 from data.store import StoreUnavailable
 from execution.journal import OrderJournal
@@ -44,9 +45,16 @@ from sextant.settings import Settings
 T = TypeVar("T")
 _FILL_EVERY, _FILL_BACK = timedelta(hours=1), timedelta(hours=24)
 _FUNDING_EVERY, _FUNDING_BACK = timedelta(minutes=10), timedelta(days=30)
+_FILLER = "gaps"  # in collector_progress
 _HEADLINES_EVERY = timedelta(seconds=10)
 _SPARE = 2  # bars more than are needed are asked for: the newest may still be open
 _log = structlog.get_logger(__name__)
+
+
+class Opened(Protocol):
+    """Opens the exchange's public data for who spends from `budget`."""
+
+    def __call__(self, *, budget: Allowance) -> MarketSource: ...
 
 
 class LiveMarket:
@@ -60,9 +68,10 @@ class LiveMarket:
         *,
         name: str,
         clock: Clock,
-        source: MarketSource,
         budget: RateBudget,
+        opened: Opened,
     ) -> None:
+        """`opened` is called for the feed, and for the collectors, which leave it its share."""
         self.name = name
         self.budget = budget
         self.clock = clock
@@ -73,7 +82,10 @@ class LiveMarket:
         self._news_age = settings.news.max_age
         self._pool = pool
         self._bars = PostgresBarStore(pool, exchange=name)
-        self._source = source
+        self._source = opened(budget=budget)
+        self._past = opened(budget=budget.patient)
+        self._filled = PostgresProgress(pool, collector=_FILLER, exchange=name)
+        self._newest: Newest = {}  # before this run
         trades = PostgresTradeStore(pool, exchange=name)
         self._writer = StoreWriter(trades, self._bars, clock=self.clock)
         books = PostgresBookStore(pool, exchange=name)
@@ -89,6 +101,17 @@ class LiveMarket:
 
     async def reach(self, books: OrderJournal) -> None:
         await self._insist(self._source.server_time)
+
+    def goes_on_from(self, newest: datetime, needs: Mapping[Timeframe, int]) -> datetime:
+        """Kraken has 720 bars: after a longer time away the oldest are the past of a new beginning,
+        and only the rest is told.
+        """
+        base, kept = self._live.timeframe, self._source.traits.bars_kept
+        told = max(kept - needs[base] - _SPARE, kept // 2)
+        now = self.clock.now()
+        if (now - newest) // base.delta <= told:
+            return newest
+        return base.close_after(now) - told * base.delta
 
     async def bring_past(
         self, symbol: Symbol, needs: Mapping[Timeframe, int], until: datetime
@@ -131,6 +154,7 @@ class LiveMarket:
 
     def feed(self, newest: Newest, watcher: FeedWatcher) -> MarketFeed:
         live = self._live
+        self._newest = newest
         return LiveFeed(
             self._source,
             self.clock,
@@ -174,6 +198,7 @@ class LiveMarket:
 
     async def close(self) -> None:
         await self._source.close()
+        await self._past.close()
 
     async def _collect_news(self) -> None:
         news = PostgresNewsStore(self._pool)
@@ -192,7 +217,7 @@ class LiveMarket:
 
     async def _collect_funding(self) -> None:
         await collect_funding(
-            self._source,
+            self._past,
             PostgresFundingStore(self._pool, exchange=self.name),
             self._symbols,
             self.clock,
@@ -202,26 +227,34 @@ class LiveMarket:
         )
 
     async def _fill_gaps(self) -> None:
-        """What was lost while nobody looked: at the start, soon after it, and then every hour.
+        """What was lost while nobody could look: at the start, soon after it, and then every hour.
 
         Trades that a kill took out of the buffer, behind the last that were kept, are a hole only
-        when the first of this life are kept.
+        when the first of this life are kept. Soon, too, after the venue or the store was away.
         """
-        for pause in chain([2 * self._live.timeframe.delta], repeat(_FILL_EVERY)):
-            for symbol in self._symbols:
-                try:
-                    await self._fill(symbol, self.clock.now())
-                except (Transient, SourceRefused) as error:
-                    _log.warning("gaps are left for later", symbol=symbol, error=str(error))
-            await self.clock.sleep(pause)
+        soon = 2 * self._live.timeframe.delta
+        for pause in chain([soon], repeat(_FILL_EVERY)):
+            filled = [await self._is_filled(symbol) for symbol in self._symbols]
+            await self.clock.sleep(pause if all(filled) else soon)
+
+    async def _is_filled(self, symbol: Symbol) -> bool:
+        try:
+            await self._fill(symbol, self.clock.now())
+        except SourceRefused as error:  # as while the market is halted
+            _log.warning("gaps are left for later", symbol=symbol, error=str(error))
+        except Transient as error:
+            _log.warning("gaps are left for a while", symbol=symbol, error=str(error))
+            return False
+        return True
 
     async def _fill(self, symbol: Symbol, now: datetime) -> None:
+        """Look a day back, and as far as nobody has looked before, however long we were away."""
         (report,) = await fill_store(
             self._pool,
-            self._source,
+            self._past,
             self.name,
             (symbol,),
-            since=now - _FILL_BACK,
+            since=min(now - _FILL_BACK, await self._filled_until(symbol, now)),
             until=now - self._live.timeframe.delta,
             clock=self.clock,
             means=Means.TRADES,
@@ -234,6 +267,15 @@ class LiveMarket:
                 trades=report.trades,
                 left=len(report.left),
             )
+        await self._filled.save(symbol, report.until.isoformat(), now=self.clock.now())
+
+    async def _filled_until(self, symbol: Symbol, now: datetime) -> datetime:
+        """Up to when gaps have been looked for; before the first time, the newest bar dealt with.
+
+        A kill in the middle of a long fill leaves it where it was.
+        """
+        kept = await self._filled.load(symbol)
+        return self._newest.get(symbol, now) if kept is None else datetime.fromisoformat(kept)
 
 
 def _tell_news(health: FeedHealth) -> None:

@@ -41,7 +41,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """Work beside the trading; one that fails is on the log, and trading goes on without it."""
+    """Work beside the trading, without an end; one that fails is on the log, and begun again."""
 
     name: str
     run: Callable[[], Awaitable[None]]
@@ -65,6 +65,14 @@ class DaemonMarket(Protocol):
 
         Args:
             books: What an exchange of our own remembers its account by.
+        """
+        ...
+
+    def goes_on_from(self, newest: datetime, needs: Mapping[Timeframe, int]) -> datetime:
+        """Up to when the past of a run is read whose newest bar on record closed at `newest`.
+
+        Later than that where the market no longer tells all bars since, so that desks which need
+        so many see none with a hole before it.
         """
         ...
 

@@ -5,6 +5,7 @@ A made-up one runs on a clock of its own, and brings its own past.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from data.bar import Timeframe
 from data.clock import PacedClock, SystemClock
@@ -61,9 +62,9 @@ def open_market(settings: Settings, pool: Pool) -> DaemonMarket:
         case LiveMarketSettings() as live:
             exchange, clock = Exchange(live.source), SystemClock()
             budget = rate_budget(exchange, clock)
-            source = open_source(exchange, clock, budget=budget, urls=live.urls)
+            opened = partial(open_source, exchange, clock, urls=live.urls)
             return LiveMarket(
-                settings, live, pool, name=exchange, clock=clock, source=source, budget=budget
+                settings, live, pool, name=exchange, clock=clock, budget=budget, opened=opened
             )
 
 
@@ -97,6 +98,9 @@ class MadeUpMarket:
         self.clock.stand_at(at)
 
     async def reach(self, books: OrderJournal) -> None: ...
+
+    def goes_on_from(self, newest: datetime, needs: Mapping[Timeframe, int]) -> datetime:
+        return newest
 
     async def bring_past(
         self, symbol: Symbol, needs: Mapping[Timeframe, int], until: datetime

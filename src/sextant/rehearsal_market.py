@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from data.bar import Timeframe
@@ -79,8 +80,8 @@ class RehearsalMarket:
             self._pool,
             name=self.name,
             clock=self.clock,
-            source=open_source(Exchange.KRAKEN, self.clock, budget=budget, urls=site.urls),
             budget=budget,
+            opened=partial(open_source, Exchange.KRAKEN, self.clock, urls=site.urls),
         )
         self._running.push_async_callback(self._followed.close)
         await self._followed.reach(books)
@@ -94,6 +95,9 @@ class RehearsalMarket:
     @property
     def budget(self) -> RateBudget:
         return self._live.budget
+
+    def goes_on_from(self, newest: datetime, needs: Mapping[Timeframe, int]) -> datetime:
+        return self._live.goes_on_from(newest, needs)
 
     async def bring_past(
         self, symbol: Symbol, needs: Mapping[Timeframe, int], until: datetime

@@ -245,7 +245,9 @@ def _kraken(wanted: KrakenVenueSettings, around: Surroundings) -> Prepared:
         attach_stops=wanted.attach_stops,
     )
     return Prepared(
-        exchange=exchange, steps=[exchange.require_safe_key], account=KrakenAccount(line.ask)
+        exchange=exchange,
+        steps=[exchange.require_safe_key],
+        account=KrakenAccount(line.ask_at_leisure),
     )
 
 

@@ -211,6 +211,20 @@ async def test_a_venue_that_asks_for_patience_is_told_so_by_name(rig):
     assert raised.value.retry_after == timedelta(0)
 
 
+@pytest.mark.req("S1-20")
+async def test_patience_that_is_asked_for_without_a_term_is_had_all_the_same(rig):
+    """Who goes on asking after a 429 is banned, orders and all."""
+    await rig.source.instruments(rig.symbols)
+    rig.server.instead.append(Answer(status=429, body="{}"))
+    with pytest.raises(RateLimited):
+        await rig.source.server_time()
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(rig.source.server_time())
+        await SystemClock().sleep(timedelta(milliseconds=50))
+        assert not asked.done()
+        rig.server.clock.move_to(NOON + 10 * SECOND)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from data.bar import Timeframe
-from data.clock import ManualClock
+from data.clock import ManualClock, SystemClock
 from data.feeds.binance import BinanceSource, rate_budget
 from data.feeds.source import (
     BookBroken,
@@ -292,6 +292,25 @@ async def test_what_rest_says_instead_of_an_answer_is_a_fault(source, server, an
         await source.server_time()
     if fault is RateLimited:
         assert caught.value.retry_after == timedelta(seconds=7)
+
+
+@pytest.mark.req("S1-20")
+async def test_what_others_use_from_the_same_address_counts(clock, server):
+    """A fill beside a daemon: each has a budget of its own, and the address one for both."""
+    budget = rate_budget(clock)
+    source = BinanceSource(clock=clock, budget=budget.patient, urls=server.urls)
+    await source.instruments([BTC])
+    used = {"X-MBX-USED-WEIGHT-1M": "2350"}
+    server.instead.append(Answer(body='{"serverTime":1}', headers=used))
+    await source.server_time()
+    assert budget.left == 50
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(source.server_time())
+        await budget.spend(40)  # an order
+        await SystemClock().sleep(timedelta(milliseconds=50))
+        assert not asked.done()
+        clock.move_to(NOON + timedelta(minutes=1))
+    await source.close()
 
 
 async def test_an_answer_that_never_comes_is_given_up(clock, server):

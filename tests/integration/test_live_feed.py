@@ -16,6 +16,7 @@ from tests.builders_live import (
     MINUTES,
     SECOND,
     START,
+    STEP,
     XRP,
     Sink,
     a_book,
@@ -24,7 +25,9 @@ from tests.builders_live import (
     settled,
     the_market,
 )
+from tests.wire.kraken import KrakenServer
 
+HOUR = timedelta(hours=1)
 TRADES, BOOK = "trade@BTC/USD", "book@BTC/USD"
 
 
@@ -156,6 +159,32 @@ async def test_a_late_trade_corrects_the_stored_bar_and_is_not_told_again():
         assert [bar.close for bar in stage.bars] == [Decimal("85600.0")]
         assert (kept.close, kept.volume, kept.trades) == (Decimal("85700.0"), Decimal("3.0"), 2)
         assert stage.feed.health().lines[0].late == 1
+
+
+async def test_a_late_trade_is_waited_for_where_the_history_is_behind(monkeypatch):
+    hidden, told = set(), KrakenServer._trades
+
+    def behind(server, query):
+        market = server._named(query)
+        prints = market.prints
+        market.prints = [made for made in prints if made.number not in hidden]
+        answer = told(server, query)
+        market.prints = prints
+        return answer
+
+    monkeypatch.setattr(KrakenServer, "_trades", behind)
+    async with a_stage() as stage:
+        for _ in range(4):
+            await stage.server.trade(BTC, "85600.0", "1.0")
+            await stage.pass_time(20)
+        hidden.add(stage.server.markets[BTC].next_trade)
+        await stage.server.trade(BTC, "85700.0", "2.0", at=START + 59 * SECOND)
+        await stage.until(lambda: stage.feed.health().lines[0].late == 1, step=0)
+        await stage.pass_time(0.1)
+        hidden.clear()
+        await stage.until(lambda: stage.feed.health().lines[0].corrected == 1)
+        (kept,) = await stage.store.last(BTC, Timeframe.M1, 5)
+        assert (kept.close, kept.volume, kept.trades) == (Decimal("85700.0"), Decimal("5.0"), 4)
 
 
 async def test_trades_that_the_venue_has_lost_make_the_bar_the_venues():
@@ -327,3 +356,61 @@ async def test_the_venues_clock_closes_the_bars():
     async with a_stage() as stage:
         assert abs(stage.feed.health().skew) <= timedelta(seconds=0.5)
         assert ("skew", stage.feed.health().skew) in stage.watcher.notes
+
+
+def numbers(bar):
+    """The venue's own bars have no turnover."""
+    return (bar.closed_at, *bar.ohlcv, bar.trades)
+
+
+class Apart:
+    """A clock that is so far from another."""
+
+    def __init__(self, clock, ahead):
+        self._clock, self._ahead = clock, ahead
+
+    def now(self):
+        return self._clock.now() + self._ahead
+
+
+@pytest.mark.parametrize(
+    "ahead",
+    [pytest.param(-HOUR, id="ours is set ahead"), pytest.param(HOUR, id="ours is set back")],
+)
+async def test_a_clock_that_is_set_while_it_runs_makes_no_bar_that_the_market_has_not(ahead):
+    """As on a machine that hears of the right time only after its start."""
+    async with a_stage() as stage:
+        clock, server = stage.clock, stage.server
+        for second in range(0, MINUTES * 60 + 1, STEP):
+            if second == 75:
+                server.clock = Apart(clock, ahead)
+                clock.move_to(max(clock.now() - ahead, clock.now()))
+            else:
+                clock.move_to(clock.now() + STEP * SECOND)
+            price = f"{85_600 + second}.0"
+            await server.trade(BTC, price, "0.5", at=server.clock.now() - SECOND / 10)
+            await settled()
+        due = server.clock.now().replace(second=0, microsecond=0)
+        await stage.until(lambda: stage.bars[-1].closed_at >= due)
+        made = bars_of(server, until=stage.bars[-1].closed_at)
+        assert [numbers(bar) for bar in stage.bars] == [numbers(bar) for bar in made]
+        assert stage.bars[-1].closed_at <= server.clock.now()
+        health = stage.feed.health().lines[0]
+        assert (health.misdated, health.late) == (0, 0)
+
+
+@pytest.mark.parametrize("first", [1, 1_000_000], ids=["from the beginning", "far ahead"])
+async def test_trades_that_a_venue_numbers_anew_are_trades(first):
+    """As testnets do when they are set up again: what has a small id then is no repetition."""
+
+    async def numbered(server):
+        server.markets[BTC].next_trade = 5_000
+
+    def anew(server):
+        server.markets[BTC].next_trade = first
+
+    async with a_stage(before=numbered) as stage:
+        await stage.live(the_market(), {90: [anew]})
+        told = [numbers(bar) for bar in stage.bars]
+        assert told == [numbers(bar) for bar in bars_of(stage.server)]
+        assert len(stage.sink.trades) == len(stage.server.markets[BTC].prints)

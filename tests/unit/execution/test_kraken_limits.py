@@ -43,6 +43,18 @@ async def test_histories_count_twice(clock):
     assert counters.asked == 3
 
 
+@pytest.mark.parametrize("tier", Tier)
+async def test_years_of_history_are_read_and_the_dead_mans_switch_never_waits(clock, tier):
+    counters = limits(clock, tier)
+    for _ in range(100):
+        await counters.room_for("TradesHistory")
+        await counters.ask("TradesHistory")
+        before = clock.now()
+        for method in ("CancelAllOrdersAfter", "OpenOrders", "Balance", "OpenPositions"):
+            await counters.ask(method)
+        assert clock.now() == before
+
+
 @pytest.mark.parametrize(
     ("age", "cost"),
     [(0, 8), (4.9, 8), (5, 6), (12, 5), (30, 4), (89, 2), (299, 1), (300, 0)],

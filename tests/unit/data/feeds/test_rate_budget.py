@@ -71,3 +71,61 @@ async def test_while_the_venue_asks_for_patience_nothing_goes():
 def test_a_budget_of_nothing_is_refused(wrong):
     with pytest.raises(ValueError, match="nothing"):
         a_budget(ManualClock(OPENING), **wrong)
+
+
+class SetClock(ManualClock):
+    """A clock that somebody sets."""
+
+    ahead = timedelta(0)
+
+    def now(self):
+        return super().now() + self.ahead
+
+
+async def test_a_clock_that_is_set_back_keeps_nobody_waiting():
+    """A machine may start an hour ahead, and be put right while we run: orders must go on."""
+    clock = SetClock(OPENING)
+    clock.ahead = timedelta(hours=1)
+    budget = a_budget(clock)
+    await budget.spend(3)
+    budget.rest(2 * SECOND)
+    clock.ahead = timedelta(0)
+    assert await spent_at(budget, clock, [1, 1]) == [2, 2]
+    assert await spent_at(budget, clock, [1, 1]) == [3, 4]
+
+
+@pytest.mark.req("S1-20")
+async def test_who_can_wait_leaves_half_to_those_who_cannot():
+    clock = ManualClock(OPENING)
+    budget = a_budget(clock, capacity=10.0)
+    async with asyncio.TaskGroup() as tasks:
+        filling = tasks.create_task(forever(budget.patient))
+        for _ in range(100):
+            await other_tasks()
+            assert budget.left >= 5
+            clock.move_to(clock.now() + SECOND / 2)
+        filled = budget.spent
+        await budget.spend(5)  # an order, say, and what it needs: at once
+        assert clock.now() == OPENING + 50 * SECOND
+        filling.cancel()
+    assert filled >= 50  # and that costs it nothing
+
+
+async def forever(budget):
+    while True:
+        await budget.spend(2)
+
+
+async def test_who_can_wait_is_let_through_however_heavy_the_question():
+    clock = ManualClock(OPENING)
+    budget = a_budget(clock, capacity=3.0)
+    assert await spent_at(budget.patient, clock, [2.5]) == [0]
+    assert await spent_at(budget.patient, clock, [2.5]) == [2.5]
+
+
+async def test_the_patience_that_a_venue_asks_a_collector_for_is_everybodys():
+    clock = ManualClock(OPENING)
+    budget = a_budget(clock)
+    budget.patient.rest(2 * SECOND)
+    assert await spent_at(budget, clock, [1]) == [2]
+    assert await spent_at(budget.patient, clock, [1]) == [2.5]
