@@ -212,7 +212,7 @@ class DeadMan:
         self._wake.set()
 
     async def before(self, approved: ApprovedOrder) -> None:
-        """See to the guard before `approved` goes out; the engine's `wire` is held.
+        """See to the guard before `approved` goes out; the outbox's `wire` is held.
 
         What reduces never waits for this: where the switch cannot be taken back now, that is tried
         again, and the stop stands until the switch goes off.
@@ -247,7 +247,7 @@ class DeadMan:
 
     async def end(self) -> None:
         """Drop the entries that only the switch guards, and take it back: we go in order."""
-        async with self._engine.wire:
+        async with self._engine.outbox.wire:
             self._is_stopping = True
             await self._try_to_keep()
 
@@ -261,7 +261,7 @@ class DeadMan:
             await self._wake.wait()
             self._wake.clear()
             await self._journal.flush()  # who keeps no record is not to be taken for alive
-            async with self._engine.wire:
+            async with self._engine.outbox.wire:
                 await self._try_to_keep()
 
     async def _try_to_keep(self) -> None:
@@ -304,14 +304,14 @@ class DeadMan:
         guard = chosen(before, engine.orders, means)
         if guard is before:
             return
-        dropped = unguarded(before, guard, engine.orders, engine.waiting)
+        dropped = unguarded(before, guard, engine.orders, engine.outbox.waiting)
         now = self._clock.now()
         self._journal.write(GuardChanged(at=now, guard=guard, dropped=dropped, means=means))
         self._take_up(guard)
         if dropped:
             for client_order_id in dropped:
                 engine.cancel(client_order_id)
-            await engine.send_cancels()
+            await engine.outbox.send_cancels()
 
     def _take_up(self, guard: Guard) -> None:
         self.guard = guard
@@ -330,7 +330,7 @@ class DeadMan:
     @property
     def _leaves_it_armed(self) -> bool:
         """Whether the switch is to go off once we are gone: what was dropped may still rest."""
-        return self._is_stopping and self._engine.has_cancels
+        return self._is_stopping and self._engine.outbox.has_cancels
 
     @property
     def _is_due(self) -> bool:

@@ -2,9 +2,7 @@
 
 What is kept for its own sake stands in `HoldingsBook`; the rest is the trading book. There, a fill
 moves the base one way and the quote the other; what is sold short leaves base below zero.
-A position is a signed quantity and its signed cost, not an average price, so that nothing is lost
-to rounding: a reduction releases its share of the cost, to 12 places, and the rest stays. Cash is
-what no position holds. For every currency, to the last digit and after every fill,
+Cash is what no position holds. For every currency, to the last digit and after every fill,
 
     cash + sum(quantity * mark) == opening balance + realised + unrealised - fees - charges - bags
 
@@ -15,7 +13,7 @@ and counts as a fee in quote at its fill's price; that of an exchange is paid ou
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -27,6 +25,7 @@ from execution.charge import Charge
 from execution.exact import EXACT, proportion, reduction
 from execution.fill import Fill
 from execution.holdings import HoldingsBook, SetAside
+from execution.ledger_page import Page
 from execution.rounding import Bookings
 
 _ZERO = Decimal(0)
@@ -44,71 +43,6 @@ class Mark:
 
     price: Price
     at: datetime
-
-
-@dataclass(slots=True, kw_only=True)
-class _Trade:
-    """A position since it was last flat."""
-
-    opened_at: datetime
-    peak: Decimal = _ZERO  # largest signed quantity
-    realised: Decimal = _ZERO  # in quote currency, before fees
-    fees: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-
-
-@dataclass(slots=True, kw_only=True)
-class _Line:
-    """One symbol's page: its position, its price, and the page that converts its quote."""
-
-    instrument: Instrument
-    quote: str
-    in_currency: bool  # the quote is the account's currency
-    converter: "_Line | None" = None  # QUOTE/CURRENCY, where it is traded
-    quantity: Decimal = _ZERO
-    cost: Decimal = _ZERO  # signed as the quantity, in quote currency
-    entry: Price | None = None  # average; None while nothing is held
-    value: Decimal | None = None  # of the quantity in the account's currency, at the last valuation
-    opened_at: datetime | None = None
-    trade: _Trade | None = None
-    price: Price | None = None
-    priced_at: datetime | None = None
-    matters: bool = False  # equity changes with its price
-
-    def rate(self) -> Decimal | None:
-        """The account's currency for one unit of this line's quote currency."""
-        if self.in_currency:
-            return _ONE
-        return self.converter.price if self.converter is not None else None
-
-    def revalue(self) -> Decimal | None:
-        """Set `value`, and return it; None where a price is missing."""
-        value = None
-        if self.price is not None:
-            value = EXACT.multiply(self.quantity, self.price)
-            if not self.in_currency:
-                rate = self.rate()
-                value = EXACT.multiply(value, rate) if rate is not None else None
-        self.value = value
-        return value
-
-    def position(self) -> Position | None:
-        """As it is shown; None for dust. Goes by `value`, so revalue first."""
-        entry, value = self.entry, self.value
-        mark = self.price if self.price is not None else entry
-        if self.opened_at is None or entry is None or mark is None:
-            return None
-        if self.instrument.is_dust(self.quantity, mark):
-            return None
-        if value is None:
-            value = EXACT.multiply(EXACT.multiply(self.quantity, mark), self.rate() or _ONE)
-        return Position(
-            symbol=self.instrument.symbol,
-            quantity=Quantity(self.quantity),
-            entry_price=entry,
-            mark=mark,
-            notional=Notional(value.copy_abs()),
-            opened_at=self.opened_at,
-        )
 
 
 class Ledger:
@@ -141,17 +75,17 @@ class Ledger:
         self._carried: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._booked: set[str] = set()
         self._charged: set[str] = set()
-        self._lines = {
-            symbol: _Line(
+        self._pages = {
+            symbol: Page(
                 instrument=instrument, quote=symbol.quote, in_currency=symbol.quote == currency
             )
             for symbol, instrument in instruments.items()
         }
-        for line in self._lines.values():
-            line.converter = self._converter(line.quote)
-        self._held: tuple[_Line, ...] = ()
-        self._priced: tuple[_Line, ...] = ()  # those by whose prices equity is known
-        self._foreign: tuple[tuple[Decimal, _Line | None], ...] = ()
+        for page in self._pages.values():
+            page.converter = self._converter(page.quote)
+        self._held: tuple[Page, ...] = ()
+        self._priced: tuple[Page, ...] = ()  # those by whose prices equity is known
+        self._foreign: tuple[tuple[Decimal, Page | None], ...] = ()
         self._equity: Notional | None = None
         self._kept: Notional | None = Notional(_ZERO)
         self._shown_holdings: tuple[Holding, ...] = ()
@@ -166,7 +100,7 @@ class Ledger:
 
     def relist(self, instrument: Instrument) -> None:
         """Go by its grid from now on: what is too little to be traded is no position."""
-        self._lines[instrument.symbol].instrument = instrument
+        self._pages[instrument.symbol].instrument = instrument
         self._positions_are_current = False
 
     def book(self, fill: Fill) -> ClosedTrade | None:
@@ -179,14 +113,14 @@ class Ledger:
         """
         if fill.fill_id in self._booked:
             return None
-        line = self._lines.get(fill.symbol)
-        if line is None:
+        page = self._pages.get(fill.symbol)
+        if page is None:
             raise UnbookableFill(f"fill {fill.fill_id}: {fill.symbol} is not traded here")
         self._booked.add(fill.fill_id)
-        before = line.quantity
+        before = page.quantity
         change, fee_asset, fee = self._pay(fill)
-        closed = self._move(line, change, fee_asset, fee, fill)
-        self._count(line, before)
+        closed = self._move(page, change, fee_asset, fee, fill)
+        self._count(page, before)
         self._plan_valuation()
         return closed
 
@@ -198,7 +132,7 @@ class Ledger:
         """
         if fill.fill_id in self._booked:
             return
-        if fill.symbol not in self._lines:
+        if fill.symbol not in self._pages:
             raise UnbookableFill(f"fill {fill.fill_id}: {fill.symbol} is not traded here")
         self._booked.add(fill.fill_id)
         if for_bag:
@@ -231,9 +165,9 @@ class Ledger:
         self._cash[asset] = EXACT.subtract(self._cash[asset], amount)
         self._charges[asset] = EXACT.add(self._charges[asset], amount)
         self._bookings[asset] += 1
-        line = self._lines.get(charge.symbol) if charge.symbol is not None else None
-        if line is not None and line.trade is not None:
-            line.trade.fees[asset] = EXACT.add(line.trade.fees[asset], amount)
+        page = self._pages.get(charge.symbol) if charge.symbol is not None else None
+        if page is not None and page.trade is not None:
+            page.trade.pay(asset, amount)
         self._plan_valuation()
         return True
 
@@ -243,37 +177,37 @@ class Ledger:
         Raises:
             UnknownSymbol: it is not traded here.
         """
-        line = self._lines.get(symbol)
-        if line is None:
+        page = self._pages.get(symbol)
+        if page is None:
             raise UnknownSymbol(f"{symbol} is not traded here")
-        line.price = price
-        line.priced_at = at
-        if line.matters:
+        page.price = price
+        page.priced_at = at
+        if page.matters:
             self._equity_is_current = self._positions_are_current = False
 
     def last_mark(self, symbol: Symbol) -> Mark | None:
         """The newest mark of `symbol`, if it was ever marked."""
-        line = self._lines.get(symbol)
-        if line is None or line.price is None or line.priced_at is None:
+        page = self._pages.get(symbol)
+        if page is None or page.price is None or page.priced_at is None:
             return None
-        return Mark(price=line.price, at=line.priced_at)
+        return Mark(price=page.price, at=page.priced_at)
 
     def rate(self, asset: str) -> Decimal | None:
         """The price of one unit of `asset` in the account's currency; None where unknown."""
         if asset == self._currency:
             return _ONE
-        line = self._converter(asset)
-        return line.price if line is not None else None
+        page = self._converter(asset)
+        return page.price if page is not None else None
 
     def held(self, symbol: Symbol) -> Quantity:
         """The signed position, dust included; what is not traded here is not held."""
-        line = self._lines.get(symbol)
-        return Quantity(line.quantity if line is not None else _ZERO)
+        page = self._pages.get(symbol)
+        return Quantity(page.quantity if page is not None else _ZERO)
 
     def cost(self, symbol: Symbol) -> Notional:
         """The signed cost of the position, in quote currency; value less cost is unrealised."""
-        line = self._lines.get(symbol)
-        return Notional(line.cost if line is not None else _ZERO)
+        page = self._pages.get(symbol)
+        return Notional(page.cost if page is not None else _ZERO)
 
     def bookings(self, asset: str) -> Bookings:
         """How often its balance was moved, and by what positions: what a venue has rounded."""
@@ -289,9 +223,9 @@ class Ledger:
         """Every asset's balance, as a venue counts it: cash and holdings, with the positions in
         their base."""
         balances = defaultdict(Decimal, self._cash)
-        for symbol, line in self._lines.items():
-            if line.quantity:
-                balances[symbol.base] = EXACT.add(balances[symbol.base], line.quantity)
+        for symbol, page in self._pages.items():
+            if page.quantity:
+                balances[symbol.base] = EXACT.add(balances[symbol.base], page.quantity)
         for asset in self.holdings.assets:
             balances[asset] = EXACT.add(balances[asset], self.holdings.quantity(asset))
         return dict(balances)
@@ -386,8 +320,8 @@ class Ledger:
         self._cash[quote] = EXACT.subtract(self._cash[quote], cost)
         self.holdings.fill_bag(base, quantity, cost)
 
-    def _converter(self, asset: str) -> _Line | None:
-        return self._lines.get(f"{asset}/{self._currency}")  # type: ignore[call-overload, no-any-return]  # a Symbol is its text
+    def _converter(self, asset: str) -> Page | None:
+        return self._pages.get(f"{asset}/{self._currency}")  # type: ignore[call-overload, no-any-return]  # a Symbol is its text
 
     def _pay(self, fill: Fill) -> tuple[Decimal, str, Decimal]:
         """Move the cash of a fill; the change of position, and the fee by what it counts in."""
@@ -404,58 +338,41 @@ class Ledger:
         self._fees[fee_asset] = EXACT.add(self._fees[fee_asset], fee)
         return change, fee_asset, fee
 
-    def _count(self, line: _Line, before: Decimal) -> None:
-        carried = max(before.copy_abs(), line.quantity.copy_abs())
-        self._bookings[line.quote] += 1
-        self._carried[line.quote] = EXACT.add(self._carried[line.quote], carried)
+    def _count(self, page: Page, before: Decimal) -> None:
+        carried = max(before.copy_abs(), page.quantity.copy_abs())
+        self._bookings[page.quote] += 1
+        self._carried[page.quote] = EXACT.add(self._carried[page.quote], carried)
 
     def _move(
-        self, line: _Line, change: Decimal, fee_asset: str, fee: Decimal, fill: Fill
+        self, page: Page, change: Decimal, fee_asset: str, fee: Decimal, fill: Fill
     ) -> ClosedTrade | None:
         """Reduce the position as far as `change` does, then open one with the rest."""
-        reducing = reduction(line.quantity, change)
+        reducing = reduction(page.quantity, change)
         fee_of_reducing = proportion(fee, reducing, change) if reducing else _ZERO
         closed = None
         if reducing:
-            self._reduce(line, reducing, fill.price)
-            closed = self._end_of_trade(line, fee_asset, fee_of_reducing, fill)
+            realised = page.reduce(reducing, fill.price)
+            self._realised[page.quote] = EXACT.add(self._realised[page.quote], realised)
+            closed = self._end_of_trade(page, fee_asset, fee_of_reducing, fill)
         if opening := EXACT.subtract(change, reducing):
-            if line.trade is None:
-                line.trade = _Trade(opened_at=fill.filled_at)
-                line.opened_at = fill.filled_at
-            line.quantity = EXACT.add(line.quantity, opening)
-            line.cost = EXACT.add(line.cost, EXACT.multiply(opening, fill.price))
-            line.trade.peak = max(line.trade.peak, line.quantity, key=abs)
-            fee_of_opening = EXACT.subtract(fee, fee_of_reducing)
-            line.trade.fees[fee_asset] = EXACT.add(line.trade.fees[fee_asset], fee_of_opening)
+            trade = page.open(opening, fill.price, fill.filled_at)
+            trade.pay(fee_asset, EXACT.subtract(fee, fee_of_reducing))
         return closed
 
-    def _reduce(self, line: _Line, reducing: Decimal, price: Price) -> None:
-        released = proportion(line.cost, EXACT.minus(reducing), line.quantity)
-        received = EXACT.minus(EXACT.multiply(reducing, price))
-        realised = EXACT.subtract(received, released)
-        line.quantity = EXACT.add(line.quantity, reducing)
-        line.cost = EXACT.subtract(line.cost, released)
-        self._realised[line.quote] = EXACT.add(self._realised[line.quote], realised)
-        if line.trade is not None:
-            line.trade.realised = EXACT.add(line.trade.realised, realised)
-
     def _end_of_trade(
-        self, line: _Line, fee_asset: str, fee: Decimal, fill: Fill
+        self, page: Page, fee_asset: str, fee: Decimal, fill: Fill
     ) -> ClosedTrade | None:
-        """The trade that a reduction has just ended: what is left of it is nothing, or dust."""
-        trade = line.trade
+        """The trade that a reduction has just ended, if it has."""
+        if page.trade is None:
+            return None
+        page.trade.pay(fee_asset, fee)
+        trade = page.end(fill.price)
         if trade is None:
             return None
-        trade.fees[fee_asset] = EXACT.add(trade.fees[fee_asset], fee)
-        if line.quantity and not line.instrument.is_dust(line.quantity, fill.price):
-            return None
-        line.trade = None
-        realised, rate = trade.realised, line.rate()
-        fees = self._in_currency(trade.fees)
+        fees, rate = self._in_currency(trade.fees), page.rate()
         pnl = None
         if fees is not None and rate is not None:
-            pnl = Notional(EXACT.subtract(EXACT.multiply(realised, rate), fees))
+            pnl = Notional(EXACT.subtract(EXACT.multiply(trade.realised, rate), fees))
         return ClosedTrade(
             symbol=fill.symbol,
             quantity=Quantity(trade.peak),
@@ -476,34 +393,34 @@ class Ledger:
 
     def _plan_valuation(self) -> None:
         """Find what equity depends on, once a fill; a bar then costs no more than it must."""
-        for line in self._lines.values():
-            line.matters = False
-        self._held = tuple(line for line in self._lines.values() if line.quantity)
+        for page in self._pages.values():
+            page.matters = False
+        self._held = tuple(page for page in self._pages.values() if page.quantity)
         self._foreign = tuple(
             (amount, self._converter(asset))
             for asset, amount in self._cash.items()
             if amount and asset != self._currency
         )
-        for line in self._held:
-            line.matters = True
-            line.entry = Price((line.cost / line.quantity).copy_abs())
-            if line.converter is not None:
-                line.converter.matters = True
+        for page in self._held:
+            page.matters = True
+            page.entry = Price((page.cost / page.quantity).copy_abs())
+            if page.converter is not None:
+                page.converter.matters = True
         kept = (self._converter(asset) for asset in self.holdings.assets)
         for converter in (*(converter for _, converter in self._foreign), *kept):
             if converter is not None:
                 converter.matters = True
-        self._priced = tuple(line for line in self._lines.values() if line.matters)
+        self._priced = tuple(page for page in self._pages.values() if page.matters)
         self._balance_of_currency = self._cash[self._currency]
-        for symbol, line in self._lines.items():
-            if line.quantity and symbol.base == self._currency:
-                self._balance_of_currency = EXACT.add(self._balance_of_currency, line.quantity)
+        for symbol, page in self._pages.items():
+            if page.quantity and symbol.base == self._currency:
+                self._balance_of_currency = EXACT.add(self._balance_of_currency, page.quantity)
         self._equity_is_current = self._positions_are_current = False
 
     def _valued(self) -> Notional | None:
         total: Decimal | None = self._cash[self._currency]
-        for line in self._held:
-            value = line.revalue()
+        for page in self._held:
+            value = page.revalue()
             total = EXACT.add(total, value) if total is not None and value is not None else None
         if total is None:
             return None
@@ -517,15 +434,15 @@ class Ledger:
         if self._stale_after is None:
             return False
         oldest = as_of - self._stale_after
-        for line in self._priced:  # noqa: SIM110 - a third of what `any` costs, every bar
-            if line.priced_at is not None and line.priced_at < oldest:
+        for page in self._priced:  # noqa: SIM110 - a third of what `any` costs, every bar
+            if page.priced_at is not None and page.priced_at < oldest:
                 return True
         return False
 
     def _shown(self) -> Mapping[Symbol, Position]:
         positions = {}
-        for line in self._held:
-            position = line.position()
+        for page in self._held:
+            position = page.position()
             if position is not None:
                 positions[position.symbol] = position
         return MappingProxyType(positions)

@@ -31,13 +31,13 @@ async def reconcile(engine: Engine) -> Reconciliation:
     Raises:
         VenueUnavailable: the venue could not be asked; nothing is concluded.
     """
-    async with engine.wire:
+    async with engine.outbox.wire:
         engine.settle()
         differences = await _resolve_unanswered(engine)
         balances = await engine.venue.balances()
         for _ in range(_LOOKS):
             for step in _STEPS:
-                await engine.send_reducing()
+                await engine.outbox.send_reducing()
                 differences += await step(engine)
             before, balances = balances, await engine.venue.balances()
             if balances == before:
@@ -85,10 +85,10 @@ def _leeway(engine: Engine, asset: str) -> Decimal:
 
 
 async def _resolve_unanswered(engine: Engine) -> list[Difference]:
-    asked = engine.unanswered
-    await engine.ask_unanswered(at_once=True)
+    asked = engine.outbox.unanswered
+    await engine.outbox.ask_unanswered(at_once=True)
     differences = []
-    for client_order_id in asked - engine.unanswered:
+    for client_order_id in asked - engine.outbox.unanswered:
         order = engine.blotter.find(client_order_id)
         if order is None:
             continue
@@ -193,7 +193,7 @@ _STEPS: Final = (_take_over_fills, _take_over_orders, _take_over_charges)
 def _open_questions(engine: Engine) -> list[Difference]:
     """Orders without an answer, or that do not end, or whose reported fills have not come."""
     open_ones: list[tuple[str, object, object]]
-    open_ones = [(name, "no answer", "absent") for name in sorted(engine.unanswered)]
+    open_ones = [(name, "no answer", "absent") for name in sorted(engine.outbox.unanswered)]
     for order in engine.orders:
         if order.reported > order.filled:
             open_ones.append((order.client_order_id, order.filled, order.reported))

@@ -160,6 +160,11 @@ class TrackedOrder:
         return self.order.client_order_id
 
     @property
+    def is_unanswered(self) -> bool:
+        """It was sent, or perhaps sent, and the venue has not said what became of it."""
+        return self.status in _UNSETTLED
+
+    @property
     def is_done(self) -> bool:
         """Nothing more is to come: the status is final, and every reported fill is booked."""
         return self.status.is_final and self.filled >= self.reported

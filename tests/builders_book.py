@@ -111,7 +111,7 @@ class BookHouse:
     @property
     def left(self):
         """What keeps the kill switch from being lifted."""
-        return self.book.unfinished(self.clock.now())
+        return self.book.latches.unfinished(self.clock.now())
 
 
 async def a_book_house(venue=None, *, clock=None, fit=FIT, leverage="1", **limits):

@@ -232,7 +232,7 @@ class Life:
         if isinstance(fact, Submitting):
             self._recorded[fact.order.client_order_id] = self._count
         elif isinstance(fact, Reconciliation) and fact.reconciled and self._engine is not None:
-            balances, unanswered = self._engine.ledger.balances, self._engine.unanswered
+            balances, unanswered = self._engine.ledger.balances, self._engine.outbox.unanswered
             if unanswered or not self.world.were_held(balances):
                 flaw = AssertionError(f"reconciled with {unanswered} open, and {balances} held")
                 self.world.note_flaw(flaw)

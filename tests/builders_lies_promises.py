@@ -105,7 +105,7 @@ class Promises:
         assert last.reconciled, f"not reconciled: {last}"
         left = [d for d in last.differences if not d.kind.startswith("foreign")]
         assert not left, f"still to be put right: {left}"
-        assert not engine.has_work
+        assert not engine.outbox.has_work
         booked, traded = self.life.books.fills.keys(), self.there.fills.keys()
         assert booked == traded, f"filled there, not booked here: {traded - booked}"
         ours, theirs = engine.ledger.balances, self.there.balances
@@ -120,7 +120,7 @@ class Promises:
             assert fit <= held or is_dust(symbol, held), f"{symbol}: {held}, stops for {fit}"
         latch = self.life.book.state.latch
         assert latch is None or latch.is_done, (
-            f"not flat: {self.life.book.unfinished(self.clock.now())}"
+            f"not flat: {self.life.book.latches.unfinished(self.clock.now())}"
         )
 
     def _check_orders(self, engine):

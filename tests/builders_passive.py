@@ -94,7 +94,7 @@ class Floor:
 
     def show(self, book):
         """Let the session know an order book."""
-        self.session._orders[BTC] = book
+        self.session.exhibits.note(book)
 
     async def after(self, seconds):
         """So much time passes, and nothing happens."""

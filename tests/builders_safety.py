@@ -23,6 +23,7 @@ KEEPERS = (
     "data.snapshot",
     "execution.attribution",
     "execution.care",
+    "execution.charges_due",
     "execution.dead_man",
     "execution.depth",
     "execution.dust",
@@ -31,8 +32,10 @@ KEEPERS = (
     "execution.holdings",
     "execution.kill_switch",
     "execution.ledger",
+    "execution.ledger_page",
     "execution.liquidation",
     "execution.live_matching",
+    "execution.outbox",
     "execution.paper_charges",
     "execution.paper_margin",
     "execution.passive",
@@ -62,9 +65,13 @@ KEEPERS = (
     "sextant.allocator",
     "sextant.book",
     "sextant.desk",
+    "sextant.exhibits",
+    "sextant.latches",
     "sextant.operator",
     "sextant.recovery",
     "sextant.referrals",
+    "sextant.resting",
+    "sextant.risks",
     "sextant.session",
     "sextant.sight",
     "sextant.trials",
@@ -76,6 +83,7 @@ ONLY_LIVE = {
     "data.market_watch.MarketWatch.book_broken": "a made-up market has no order books",
     "data.market_watch.MarketWatch.clock_skew": "a made-up market is its own clock",
     "data.market_watch.MarketWatch.missing_trades": "a made-up market has no trades",
+    "sextant.exhibits.Exhibits.note": "a made-up market has no order books",
     **dict.fromkeys(
         (
             "execution.depth.Depth.give_way",
@@ -107,9 +115,10 @@ ONLY_FLATTENED = dict.fromkeys(
         "risk.latch.Latch.is_done",
         "risk.latch.looked_at",
         "risk.latch.thrown",
-        "sextant.book.Book.desk_states",
-        "sextant.book.Book.lift",
-        "sextant.book.Book.unfinished",
+        "sextant.risks.Risks.desk_states",
+        "sextant.risks.Risks.lift",
+        "sextant.latches.Latches.unfinished",
+        "sextant.latches.Latches.within_reach",
         "sextant.operator.halts_of",
         "sextant.operator.obey",
         "sextant.operator.require_liftable",
@@ -128,8 +137,7 @@ ONLY_OUTLIVED = dict.fromkeys(
         "execution.dead_man.chosen",
         "execution.dead_man.is_resting_entry",
         "execution.dead_man.unguarded",
-        "execution.engine.Engine.send_cancels",
-        "execution.engine.Engine.waiting",
+        "execution.outbox.Outbox.send_cancels",
     ),
     "a paper venue ends with its daemon: test_dead_man_daemon.py",
 )
@@ -137,7 +145,11 @@ ONLY_OUTLIVED = dict.fromkeys(
 
 
 ONLY_LIQUIDATED = dict.fromkeys(
-    ("execution.liquidation.takes_down", "execution.liquidation.venues_order"),
+    (
+        "execution.liquidation.takes_down",
+        "execution.liquidation.venues_order",
+        "sextant.risks.Risks.holder",
+    ),
     "its stops leave the venue nothing to take: test_liquidation_daemon.py",
 )
 """What is called only for a position that the venue takes by force."""
@@ -148,6 +160,7 @@ ONLY_RELISTED = dict.fromkeys(
         "execution.ledger.Ledger.relist",
         "sextant.book.Book.instruments",
         "sextant.book.Book.relist",
+        "sextant.risks.Risks.relist",
         "sextant.desk.Desk.relist",
         "sextant.session.Session.relist",
     ),

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Literal, TypeAlias
 
 import anthropic
-import httpx2
 from anthropic.types import OutputConfigParam
 from pydantic import BaseModel, NonNegativeInt, ValidationError
 
@@ -19,11 +18,10 @@ from agents.llm.model import (
     ModelUnavailable,
     Question,
 )
-from agents.llm.vendor_fault import status_fault
+from agents.llm.vendor_fault import connection_fault, status_fault
 from data.clock import Clock
 
 Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
-_NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class _Block(BaseModel):
@@ -85,7 +83,7 @@ class AnthropicModel:
         except anthropic.APIStatusError as error:
             fault = status_fault(self._name, error.status_code, str(error), self._key)
         except anthropic.APIConnectionError as error:
-            fault = self._connection_fault(error)
+            fault = connection_fault(self._name, error)
         else:
             return self._answer(reply, self._clock.now() - asked_at)
         raise fault
@@ -110,11 +108,6 @@ class AnthropicModel:
         if self._effort is not None:
             config["effort"] = self._effort
         return config
-
-    def _connection_fault(self, error: anthropic.APIConnectionError) -> ModelUnavailable:
-        cause = error.__cause__
-        text = f"{self._name}: {type(cause or error).__name__}"
-        return ModelUnavailable(text) if isinstance(cause, _NOTHING_SENT) else AnswerLost(text)
 
     def _answer(self, reply: bytes, latency: timedelta) -> Answer:
         try:

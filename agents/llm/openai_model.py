@@ -8,24 +8,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-import httpx2
 import openai
 from openai.types.chat import ChatCompletionMessageParam
 from openai.types.chat.completion_create_params import ResponseFormat
 from openai.types.shared_params import ReasoningEffort
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
-from agents.llm.model import (
-    Answer,
-    AnswerLost,
-    AnswerWithheld,
-    ModelUnavailable,
-    Question,
-)
-from agents.llm.vendor_fault import status_fault
+from agents.llm.model import Answer, AnswerLost, AnswerWithheld, Question
+from agents.llm.vendor_fault import connection_fault, status_fault
 from data.clock import Clock
-
-_NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +91,7 @@ class OpenAIModel:
         except openai.APIStatusError as error:
             fault = status_fault(self._name, error.status_code, str(error), self._key)
         except openai.APIConnectionError as error:
-            fault = self._connection_fault(error)
+            fault = connection_fault(self._name, error)
         else:
             return self._answer(reply, self._clock.now() - asked_at)
         raise fault
@@ -123,11 +114,6 @@ class OpenAIModel:
             extra_body=dialect.extra_body,
         )
         return response.content
-
-    def _connection_fault(self, error: openai.APIConnectionError) -> ModelUnavailable:
-        cause = error.__cause__
-        text = f"{self._name}: {type(cause or error).__name__}"
-        return ModelUnavailable(text) if isinstance(cause, _NOTHING_SENT) else AnswerLost(text)
 
     def _answer(self, reply: bytes, latency: timedelta) -> Answer:
         try:

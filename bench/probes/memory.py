@@ -42,7 +42,7 @@ def main(csv: str, out: str, every: str) -> None:
 
     with patch.object(sextant.replay, "drive", and_watched):
         summary = replayed(Path(csv), Path(out))
-    print(json.dumps({"bars": summary.bars, "buys": summary.buys, "resident": seen}))
+    print(json.dumps({"bars": summary.bars, "buys": summary.trading.buys, "resident": seen}))
 
 
 if __name__ == "__main__":

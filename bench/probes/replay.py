@@ -48,8 +48,8 @@ def main(csv: str, out: str, *options: str) -> None:
         summary = replayed(Path(csv), Path(out), keep_all="--all-records" in options)
     answer = {
         "equity": str(summary.equity_end),
-        "buys": summary.buys,
-        "sells": summary.sells,
+        "buys": summary.trading.buys,
+        "sells": summary.trading.sells,
         "bars": summary.bars,
         "bars_per_s": summary.bars / sum(spent),
     }

@@ -331,7 +331,7 @@ class Auditor:
         """Choose the guard of resting entries anew, and drop what it leaves unguarded."""
         engine = session.book.engine
         guard = chosen(self._guard, engine.orders, changed.means)
-        dropped = unguarded(self._guard, guard, engine.orders, engine.waiting)
+        dropped = unguarded(self._guard, guard, engine.orders, engine.outbox.waiting)
         if (guard, dropped) != (changed.guard, changed.dropped):
             made = replace(changed, guard=guard, dropped=dropped)
             self._differ(record, self._codec.encode(made)[1].decode())

@@ -1,7 +1,6 @@
 """The account at run time: what we hold and owe, how the risk stands, and the one gate to both."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -21,18 +20,15 @@ from execution.engine import Engine, IntakeClosed, QueueFull, StaleIntent
 from execution.fill import Fill
 from execution.holdings import SetAside
 from execution.journal import OrderJournal
-from execution.kill_switch import KillSwitch, doubts, still_open, within
+from execution.kill_switch import KillSwitch, within
 from execution.passive import AT_ONCE, PassiveOrders, PassiveSettings
 from execution.protection import CancelOrder, Protection, ProtectiveAction
 from execution.relisted import Relisted
-from execution.tracking import TrackedOrder
 from risk.approval import ApprovedOrder, Rejection, Revision, Verdict, judge
 from risk.breaker import (
-    FlatSeen,
     Liquidated,
     OrderPlaced,
     Rebalanced,
-    Resume,
     RiskEvent,
     RiskState,
     TradingState,
@@ -40,7 +36,6 @@ from risk.breaker import (
     trading_at,
 )
 from risk.breaker_orders import breaker_intents
-from risk.case import DeskAccount
 from risk.intent import OrderIntent, Purpose
 from risk.limits import RiskLimits
 from risk.market import Market
@@ -49,9 +44,10 @@ from sextant.alerts import AlertKind, Alerts
 from sextant.allocator import Allocator
 from sextant.evaluation.kept import Kept, kept_of
 from sextant.evaluation.scorecard import Scorecard
-from sextant.risk_record import RiskRecord
+from sextant.latches import Latches
+from sextant.risks import Purview, Risks
 from sextant.sight import market_of
-from sextant.subaccount import DeskRiskState, Subaccount
+from sextant.subaccount import Subaccount
 
 _NOTHING = Quantity(Decimal(0))
 
@@ -73,15 +69,6 @@ def _is_trade(intent: OrderIntent) -> bool:
     """
     aims = intent.purpose is Purpose.TAKE_PROFIT and intent.trigger is not None
     return not (intent.moves or aims or intent.post_only)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Latched:
-    """A kill switch that is on: the account's, or that of one desk's own part."""
-
-    risk: RiskRecord
-    account: AccountState
-    symbols: AbstractSet[Symbol] | None  # None: all
 
 
 class Book:
@@ -116,27 +103,15 @@ class Book:
         self._spent_on_bags = engine.ledger.holdings.spent
         self._dust = DustWatch(engine.instruments)
         self._switch = KillSwitch()
-        self._looked: Reconciliation | None = None  # the last
         self._journal = journal
         self._scorecard = scorecard
         self.alerts = Alerts(limits, journal)
-        self._risk = RiskRecord(state, limits, write=journal.write, changed=self.alerts.note)
-        self._parts = {
-            part.strategy_id: (part, self._record_of(part, desk_states)) for part in parts
-        }
+        self.risks = Risks(
+            state, limits, parts=parts, desk_states=desk_states, journal=journal, alerts=self.alerts
+        )
+        self._risk = self.risks.account
+        self.latches = Latches(engine, self.risks)
         engine.listener = self._hear
-
-    def _record_of(self, part: Subaccount, states: Mapping[str, RiskState]) -> RiskRecord:
-        desk = part.strategy_id
-
-        def write(state: RiskState) -> None:
-            self._journal.write(DeskRiskState(strategy_id=desk, state=state))
-
-        def changed(before: RiskState, after: RiskState, at: datetime) -> None:
-            self.alerts.note(before, after, at, of=f"{desk}: ")
-
-        state = states.get(desk, part.first_state)
-        return RiskRecord(state, part.limits, write=write, changed=changed)
 
     @property
     def instruments(self) -> Mapping[Symbol, Instrument]:
@@ -148,25 +123,16 @@ class Book:
 
         A desk whose own limits have another fee keeps it.
         """
-        before, fee = self.limits.taker_fee, {"taker_fee": listed.taker_fee}
+        before = self.limits
         self.engine.relist(listed.instruments)
-        self.limits = self.limits.model_copy(update=fee)
+        self.limits = before.model_copy(update={"taker_fee": listed.taker_fee})
         self._scorecard.verdicts.fee = float(listed.taker_fee)
-        for part, _ in self._parts.values():
-            if part.limits.taker_fee == before:
-                part.limits = part.limits.model_copy(update=fee)
-            for instrument in listed.instruments:
-                part.ledger.relist(instrument)
+        self.risks.relist(listed, before=before)
 
     @property
     def state(self) -> RiskState:
         """How the risk of the account stands."""
         return self._risk.state
-
-    @property
-    def desk_states(self) -> dict[str, RiskState]:
-        """How the risk of each desk's own part stands."""
-        return {desk: risk.state for desk, (_, risk) in self._parts.items()}
 
     @property
     def kept(self) -> tuple[Kept, ...]:
@@ -179,10 +145,7 @@ class Book:
     def mark(self, bar: Bar, *, now: datetime) -> None:
         """Value what we hold at the bar's close, and let the breakers see it."""
         self.ledger.mark(bar.symbol, bar.close, bar.closed_at)
-        self._risk.mark(self.ledger.equity, at=now, whole=self.ledger.whole)
-        for part, risk in self._parts.values():
-            part.mark(bar)
-            risk.mark(part.ledger.equity, at=now)
+        self.risks.mark(bar, self.ledger, now=now)
 
     def account(self, now: datetime) -> AccountState:
         """The book as it is, with what is in flight."""
@@ -224,7 +187,7 @@ class Book:
         return judge(
             intent,
             account=account,
-            desk=self._desk_account(intent.strategy_id, account),
+            desk=self.risks.desk_account(intent.strategy_id, account),
             market=market,
             state=self.state,
             limits=self.limits,
@@ -234,19 +197,12 @@ class Book:
             filled=filled,
         )
 
-    def _desk_account(self, strategy_id: str, account: AccountState) -> DeskAccount | None:
-        """What an entry of this desk is held to beside the account, if it has a part of its own."""
-        if strategy_id not in self._parts:
-            return None
-        part, risk = self._parts[strategy_id]
-        return DeskAccount(account=part.of(account), state=risk.state, limits=part.limits)
-
     def act(self, verdict: Verdict, *, now: datetime) -> None:
         """Put an approved order on record and in the queue, or say why there is none."""
         match verdict:
             case ApprovedOrder():
                 self._scorecard.verdicts.approve(verdict.intent, verdict.shadowed)
-                for risk in self._risks_of(verdict.intent.symbol):
+                for risk in self.risks.concerned(verdict.intent.symbol):
                     if _is_trade(verdict.intent):
                         risk.note(_placed(verdict.intent, now))
                     risk.keep()
@@ -263,7 +219,7 @@ class Book:
 
     def note_order(self, symbol: Symbol, *, now: datetime) -> None:
         """Let the breakers know of an order that was post-only, and is over."""
-        for risk in self._risks_of(symbol):
+        for risk in self.risks.concerned(symbol):
             risk.note(OrderPlaced(symbol=symbol, at=now))
 
     def _accept(self, approved: ApprovedOrder, *, now: datetime) -> None:
@@ -283,7 +239,7 @@ class Book:
         if isinstance(settled, Reconciliation):
             if settled.was_asked:
                 self._tell_of(settled)
-                self._look(settled)
+                self.latches.look(settled)
             return
         self._switch.hear(settled)
         self._care.hear(settled)
@@ -301,14 +257,10 @@ class Book:
                 self._scorecard.close(settled.closed, settled.attributed)
                 if self.allocator is not None:
                     self.allocator.close(settled.closed)
-            for part, risk in self._parts.values():
-                closed = part.book(settled.fill)
-                if closed is not None:
-                    risk.note(closed)
+            self.risks.book(settled.fill)
         elif isinstance(settled, ChargeBooked):
             self._scorecard.charge(settled.charge, self.rate(settled.charge.asset))
-            for part, _ in self._parts.values():
-                part.charge(settled.charge)
+            self.risks.charge(settled.charge)
 
     def heed(self, liquidations: Sequence[Fill]) -> None:
         """Halt for what is booked, where a crash came before the halt was on record."""
@@ -322,23 +274,16 @@ class Book:
         still enter for them is cancelled.
         """
         symbol, at = fill.symbol, fill.filled_at
-        risk, scope = self._of_symbol(symbol)
+        risk, symbols = self.risks.holder(symbol)
         text = (
             f"the venue takes the position by force, with a {fill.side} of {fill.quantity:f} at "
             f"{fill.price:f} first: {fill.forced}"
         )
         self.alerts.tell(AlertKind.LIQUIDATION, f"{symbol} {fill.client_order_id}", text, at=at)
         risk.note(Liquidated(symbol=symbol, at=at))
-        for tracked in within(self.engine.trading_orders, scope):
+        for tracked in within(self.engine.trading_orders, symbols or self.instruments.keys()):
             if not tracked.order.reduce_only and tracked.remaining:
                 self.engine.cancel(tracked.client_order_id)
-
-    def _of_symbol(self, symbol: Symbol) -> tuple[RiskRecord, AbstractSet[Symbol]]:
-        """Whose a position in `symbol` is, a desk's or the account's, and all of whose it is."""
-        for part, risk in self._parts.values():
-            if symbol in part.symbols:
-                return risk, part.symbols
-        return self._risk, self.instruments.keys()
 
     def set_aside(self, amount: SetAside) -> None:
         """Move cash of the trading book into the bag of its currency."""
@@ -359,11 +304,6 @@ class Book:
         is_active = trading_at(self.state, now) is TradingState.ACTIVE
         return is_active and self.engine.reconciled
 
-    def _risks_of(self, symbol: Symbol) -> list[RiskRecord]:
-        """The states that an order in `symbol` concerns."""
-        desks = (risk for part, risk in self._parts.values() if symbol in part.symbols)
-        return [self._risk, *desks]
-
     def begin(self, *, now: datetime) -> None:
         """Put on record which positions the record so far shows naked; call it once, at a start."""
         self._protection.begin(self.account(now), self.engine.trading_orders)
@@ -374,13 +314,9 @@ class Book:
         engine, account = self.engine, self.account(now)
         settled = self._protection.is_settled(account, engine.revision)
         is_cared_for = not self._care.due(
-            account, engine.trading_orders, engine.plans, ending=self._ending(account)
+            account, engine.trading_orders, engine.plans, ending=self.latches.ending(account)
         )
-        return not self.is_ending(now) and settled and is_cared_for
-
-    def is_ending(self, now: datetime) -> bool:
-        """Whether the kill switch is on, and our own books show something left to end."""
-        return any(self._still_open(latched) for latched in self._latched(self.account(now)))
+        return not self.latches.is_ending(now) and settled and is_cared_for
 
     def guard(self, *, now: datetime) -> AccountState:
         """See to it that every position has its stop, and no stop is left without a position.
@@ -394,7 +330,7 @@ class Book:
         acted = False
         if not self._protection.is_settled(account, engine.revision):
             acted = self._protect(account, now=now)
-        ending = self._ending(account)
+        ending = self.latches.ending(account)
         due = self._care.review(account, engine.trading_orders, engine.plans, ending=ending)
         acted |= self._do(due, now=now)
         if self._cut_down(account, now=now) or acted:
@@ -428,25 +364,16 @@ class Book:
 
     def _cut_down(self, account: AccountState, *, now: datetime) -> bool:
         """Ask for what the breakers want closed; whether they want anything."""
-        acted = self._obey_breaker(self._risk, account, now)
-        for part, risk in self._parts.values():
-            acted |= self._obey_breaker(risk, part.of(account), now, symbols=part.symbols)
+        acted = False
+        for restrained in self.risks.restrained(account):
+            acted |= self._obey_breaker(restrained, now)
         return acted
 
-    def _obey_breaker(
-        self,
-        risk: RiskRecord,
-        account: AccountState,
-        now: datetime,
-        *,
-        symbols: AbstractSet[Symbol] | None = None,
-    ) -> bool:
-        if risk.state.trading is TradingState.ACTIVE:
-            return False
-        engine = self.engine
+    def _obey_breaker(self, restrained: Purview, now: datetime) -> bool:
+        engine, risk, symbols = self.engine, restrained.risk, restrained.symbols
         orders = breaker_intents(
             risk.state,
-            account,
+            restrained.account,
             risk.limits,
             instruments=engine.instruments,
             closing=self._switch.resting(engine.orders, now),
@@ -455,7 +382,7 @@ class Book:
         intents = orders.intents if orders is not None else ()
         cancelled: Sequence[str] = ()
         if risk.state.latch is not None:
-            working = self._orders_of(symbols)
+            working = self.latches.within_reach(symbols)
             cancelled = self._switch.in_the_way(working, intents, symbols=symbols)
             self._switch.ask(intents, now)
         for client_order_id in cancelled:
@@ -466,66 +393,15 @@ class Book:
             self.act(self.judge(intent, self._bare_market(intent.symbol), now=now), now=now)
         return bool(cancelled or intents)
 
-    def _latched(self, account: AccountState) -> Iterator[_Latched]:
-        """Every kill switch that is on."""
-        if self.state.latch is not None:
-            yield _Latched(risk=self._risk, account=account, symbols=None)
-        for part, risk in self._parts.values():
-            if risk.state.latch is not None:
-                yield _Latched(risk=risk, account=part.of(account), symbols=part.symbols)
-
-    def _ending(self, account: AccountState) -> AbstractSet[Symbol]:
-        """The symbols in which a kill switch ends everything."""
-        ending: set[Symbol] = set()
-        for latched in self._latched(account):
-            ending |= self.engine.instruments.keys() if latched.symbols is None else latched.symbols
-        return ending
-
-    def _still_open(self, latched: _Latched) -> tuple[str, ...]:
-        orders = self._orders_of(latched.symbols)
-        return still_open(latched.account, within(orders, latched.symbols))
-
-    def _orders_of(self, symbols: AbstractSet[Symbol] | None) -> Sequence[TrackedOrder]:
-        """What a kill switch ends: the account's ends all, a desk's none that is not a desk's."""
-        return self.engine.orders if symbols is None else self.engine.trading_orders
-
-    def _doubts(self, latched: _Latched) -> tuple[str, ...]:
-        symbols = self.engine.instruments if latched.symbols is None else latched.symbols
-        bases = {symbol.base for symbol in symbols}
-        return doubts(self._looked, bases) if self._looked is not None else ()
-
     def _tell_of(self, found: Reconciliation) -> None:
         """Tell what keeps entries out: a balance that differs, and what was open before, too."""
-        before = {d.subject for d in self._looked.differences} if self._looked is not None else ()
+        last = self.latches.looked
+        before = {difference.subject for difference in last.differences} if last is not None else ()
         for one in found.differences:
             is_old = one.kind.forbids_entries and one.subject in before
             if one.kind is DifferenceKind.BALANCE or is_old:
                 text = f"no entries, {one.kind}: {one.ours} here, {one.theirs} at the venue"
                 self.alerts.tell(AlertKind.BOOKS, one.subject, text, at=found.at)
-
-    def _look(self, found: Reconciliation) -> None:
-        """Let each kill switch know whether the venue has anything left of ours."""
-        self._looked = found
-        for latched in self._latched(self.account(found.at)):
-            is_flat = not (self._still_open(latched) or self._doubts(latched))
-            latched.risk.note(FlatSeen(is_flat=is_flat, at=found.at))
-
-    @property
-    def awaits_venue(self) -> bool:
-        """Whether a kill switch is on of which the venue has yet to say that nothing is left."""
-        states = (self.state, *self.desk_states.values())
-        return any(state.latch is not None and not state.latch.is_done for state in states)
-
-    def unfinished(self, now: datetime) -> tuple[str, ...]:
-        """What keeps the kill switch from being lifted, in words; nothing, where it is off."""
-        left: dict[str, None] = {}
-        for latched in self._latched(self.account(now)):
-            words = self._still_open(latched) + self._doubts(latched)
-            latch = latched.risk.state.latch
-            if not words and latch is not None and not latch.is_done:
-                words = ("the venue has yet to say that nothing is left",)
-            left |= dict.fromkeys(words)
-        return tuple(left)
 
     def exchange_market(self, intent: OrderIntent, orders: OrderBook | None) -> Market:
         """The market in which an exchange is judged; of the book, the side that it would take."""
@@ -552,11 +428,6 @@ class Book:
     def note(self, event: RiskEvent) -> None:
         """Let the account's risk state know of `event`."""
         self._risk.note(event)
-
-    def lift(self, resume: Resume) -> None:
-        """Lift every halt that is in force, of the account and of the desks."""
-        for record in (self._risk, *(risk for _, risk in self._parts.values())):
-            record.note(resume)
 
 
 def _placed(intent: OrderIntent, now: datetime) -> OrderPlaced | Rebalanced:

@@ -18,8 +18,8 @@ from data.faults import Transient
 from data.feed import MarketEvent
 from data.snapshot import Snapshot
 from data.store import StoreUnavailable
-from execution.engine import to_the_end
 from execution.reconcile import reconcile
+from execution.shielded import to_the_end
 from sextant.alerts import Alert
 from sextant.command import Command, Verb, listening
 from sextant.desk import Desk
@@ -255,7 +255,7 @@ class Daemon:
 
         A kill switch that was on before the start goes on before anything else.
         """
-        if self._session.book.awaits_venue:
+        if self._session.book.latches.awaits_venue:
             self._session.look_after()
         while True:
             await _WALL.sleep(_WATCH_EVERY)
@@ -289,7 +289,7 @@ class Daemon:
         try:
             async with asyncio.timeout(_RECONCILE_WITHIN.total_seconds()):
                 await self._reconcile()
-                while self._session.book.engine.unanswered:
+                while self._session.book.engine.outbox.unanswered:
                     await _WALL.sleep(_ASK_AGAIN)
                     await self._reconcile()
         except TimeoutError:
@@ -309,9 +309,9 @@ class Daemon:
         book = self._session.book
         if not book.engine.reconciled:
             return _RECONCILE_AGAIN
-        if not book.awaits_venue:
+        if not book.latches.awaits_venue:
             return _RECONCILE_EVERY
-        is_ending = book.is_ending(self._house.clock.now())
+        is_ending = book.latches.is_ending(self._house.clock.now())
         return _RECONCILE_ENDING if is_ending else _RECONCILE_AGAIN
 
     async def _show(self) -> None:

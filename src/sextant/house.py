@@ -23,7 +23,6 @@ from data.postgres.pool import Pool, connect
 from data.postgres.upkeep import upkeep
 from data.store import BarStore, StoreUnavailable
 from execution.dead_man import DeadMan
-from execution.difference import Reconciliation
 from execution.engine import Engine
 from execution.reconcile import reconcile
 from sextant import wiring
@@ -40,7 +39,7 @@ from sextant.relisting import Relisting
 from sextant.session import Session
 from sextant.settings import Settings, secret
 from sextant.stages import Cleared, require_cleared
-from sextant.subaccount import rebook
+from sextant.subaccount import Subaccount, rebook
 from sextant.venues import OpenVenue, Surroundings, open_venue
 from sextant.vigil import Vigil
 
@@ -100,6 +99,27 @@ class House:
             await _WALL.sleep(_UPKEEP_EVERY)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Records:
+    """Where everything goes on record, until the house closes."""
+
+    pool: Pool
+    journal: PostgresJournal  # ours
+    books: PostgresJournal  # those of a venue of our own
+    give_up: Callable[[], None]  # stops the journals' writers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recovered:
+    """The account as the journal leaves it."""
+
+    engine: Engine
+    parts: tuple[Subaccount, ...]  # the desks' own
+    outside: Outside
+    before: Recollection
+    resumed: bool  # there was a run before this one
+
+
 @contextlib.asynccontextmanager
 async def open_house(settings: Settings, *, cleared: Cleared | None = None) -> AsyncIterator[House]:
     """Open storage, recover, reconcile, warm up; then the house is ready for its first bar.
@@ -117,25 +137,25 @@ async def open_house(settings: Settings, *, cleared: Cleared | None = None) -> A
         pool = await stack.enter_async_context(await connect(dsn))
         await migrate(pool)
         market = open_market(settings, pool)
-        journal, books, give_up = await _open_journals(stack, pool, market, settings)
+        records = await _open_records(stack, pool, market, settings)
         stack.push_async_callback(market.close)  # before the journals: an exchange of ours has one
-        await market.reach(books)
+        await market.reach(records.books)
         venue = await stack.enter_async_context(
             open_venue(
                 settings,
-                books=books,
+                books=records.books,
                 around=Surroundings(
                     clock=market.clock,
-                    since=await journal.began() or market.clock.now(),
+                    since=await records.journal.began() or market.clock.now(),
                     site=market.site,
                     budget=market.budget,
                 ),
             )
         )
-        house = await _furnish(venue, market, pool, journal, give_up, cleared)
+        house = await _furnish(venue, market, records, cleared)
         stack.push_async_callback(house.seats.close)
         yield house
-        await journal.flush()
+        await records.journal.flush()
 
 
 def books_of(settings: Settings) -> tuple[str, Codec]:
@@ -145,12 +165,10 @@ def books_of(settings: Settings) -> tuple[str, Codec]:
     return PAPER_JOURNAL, venue_codec()
 
 
-async def _open_journals(
+async def _open_records(
     stack: contextlib.AsyncExitStack, pool: Pool, market: DaemonMarket, settings: Settings
-) -> tuple[PostgresJournal, PostgresJournal, Callable[[], None]]:
+) -> _Records:
     """Our journal and the simulated venue's, each with its writer running until the stack closes.
-
-    The third is what stops the writers.
 
     Time goes on from where the newer of them ends, and never back.
     """
@@ -171,19 +189,61 @@ async def _open_journals(
             task.cancel()
 
     stack.callback(give_up)
-    return journals[0], journals[1], give_up
+    return _Records(pool=pool, journal=journals[0], books=journals[1], give_up=give_up)
 
 
 async def _furnish(
-    venue: OpenVenue,
-    market: DaemonMarket,
-    pool: Pool,
-    journal: PostgresJournal,
-    give_up: Callable[[], None],
-    cleared: Cleared | None,
+    venue: OpenVenue, market: DaemonMarket, records: _Records, cleared: Cleared | None
 ) -> House:
-    settings = venue.settings
-    clock, bars = market.clock, PostgresBarStore(pool, exchange=market.name)
+    """From records to a house that has put its start on record, and agrees with the venue."""
+    settings, journal, clock = venue.settings, records.journal, market.clock
+    known = await _recovered(venue, market, journal)
+    before, engine = known.before, known.engine
+    dead_man = wiring.dead_man(venue, engine, journal, clock, before.guard)
+    now, real = clock.now(), SystemClock()
+    seats = wiring.roster(settings, real, spent_today=before.spent_on(real.now()))
+    bars = PostgresBarStore(records.pool, exchange=market.name)
+    past = await _past(settings, market, bars, wiring.history_needs(settings, seats), before, now)
+    wiring.mark(engine, known.parts, past)
+    await venue.recall(past.newest)
+    session = _session(venue, known, seats, journal, clock)
+    warm_up(session.desks, past)
+    started = wiring.run_started(
+        settings, venue.venue, seats, market.name, now, past, resumed=known.resumed
+    )
+    for fact in (*([cleared] if cleared is not None else []), *past.facts, started):
+        journal.write(fact)
+    _take_up(session, known, journal, now)
+    await _reconcile(engine)  # with the book listening: trades may have closed
+    await journal.flush()
+    newest = {bar.symbol: bar.closed_at for bar in past.newest}
+    return House(
+        settings=settings,
+        session=session,
+        journal=journal,
+        bars=bars,
+        feed=market.feed(dict(before.newest) | newest, session.watch),
+        market=market,
+        seats=seats,
+        newest=newest | before.newest,
+        venue=venue,
+        dead_man=dead_man,
+        relisting=wiring.relisting(venue, session, clock),
+        pool=records.pool,
+        give_up=records.give_up,
+    )
+
+
+async def _recovered(
+    venue: OpenVenue, market: DaemonMarket, journal: PostgresJournal
+) -> _Recovered:
+    """The account as the journal leaves it.
+
+    Raises:
+        AnotherAccount: the journal is not this account's.
+        Corrupt: it does not hold together.
+    """
+    settings, clock = venue.settings, market.clock
     resumed = journal.last is not None
     engine = wiring.engine(settings, venue.venue, journal, clock)
     parts = wiring.subaccounts(settings, clock)
@@ -191,63 +251,45 @@ async def _furnish(
     before = Recollection(settings.desk, outside)
     await engine.recover(before.following(journal.facts()), tell=partial(rebook, parts))
     before.require_same(settings, market.name)
-    dead_man = wiring.dead_man(venue, engine, journal, clock, before.guard)
-    now, real = clock.now(), SystemClock()
-    seats = wiring.roster(settings, real, spent_today=before.spent_on(real.now()))
-    past = await _past(settings, market, bars, wiring.history_needs(settings, seats), before, now)
-    wiring.mark(engine, parts, past)
-    await venue.recall(past.newest)
+    return _Recovered(engine=engine, parts=parts, outside=outside, before=before, resumed=resumed)
+
+
+def _session(
+    venue: OpenVenue,
+    known: _Recovered,
+    seats: wiring.Roster,
+    journal: PostgresJournal,
+    clock: Clock,
+) -> Session:
+    """The desks, from where they stood on; awake to standing still where the venue goes on."""
+    before = known.before
     session = wiring.session(
-        settings,
+        venue.settings,
         seats,
-        engine=engine,
+        engine=known.engine,
         state=before.state,
-        parts=parts,
+        parts=known.parts,
         desk_states=before.desk_states,
         allocation=before.allocation,
         paper=venue.paper,
         journal=journal,
         clock=clock,
         keep_all=True,
-        outside=outside,
+        outside=known.outside,
         naked_seen=before.naked_seen.values(),
     )
     if venue.outliving is not None:
-        most = venue.outliving.dead_man.deadline
-        session.vigil = Vigil(engine, clock, most=most)
-    warm_up(session.desks, past)
-    started = wiring.run_started(
-        settings, venue.venue, seats, market.name, now, past, resumed=resumed
-    )
-    if cleared is not None:
-        journal.write(cleared)
-    for stretch in past.facts:
-        journal.write(stretch)
-    journal.write(started)
-    session.book.heed(before.liquidations.booked_in(engine.ledger))
+        session.vigil = Vigil(known.engine, clock, most=venue.outliving.dead_man.deadline)
+    return session
+
+
+def _take_up(session: Session, known: _Recovered, journal: PostgresJournal, now: datetime) -> None:
+    """See to what the last run left undone, and put on record what nobody will do any more."""
+    before = known.before
+    session.book.heed(before.liquidations.booked_in(known.engine.ledger))
     for left in (*before.undecided(now), *before.unanswered(now)):
         journal.write(left)
     session.book.begin(now=now)
-    reconciliation = await _reconciled(engine)  # with the book listening: trades may have closed
-    for difference in reconciliation.differences:
-        _log.warning("reconciled", kind=difference.kind, subject=difference.subject)
-    await journal.flush()
-    known = dict(before.newest) | {bar.symbol: bar.closed_at for bar in past.newest}
-    return House(
-        settings=settings,
-        session=session,
-        journal=journal,
-        bars=bars,
-        feed=market.feed(known, session.watch),
-        market=market,
-        seats=seats,
-        newest={bar.symbol: bar.closed_at for bar in past.newest} | before.newest,
-        venue=venue,
-        dead_man=dead_man,
-        relisting=wiring.relisting(venue, session, clock),
-        pool=pool,
-        give_up=give_up,
-    )
 
 
 async def _past(
@@ -274,7 +316,9 @@ async def _past(
     return await read_past(bars, settings.market.timeframe, everywhere, until=newest)
 
 
-async def _reconciled(engine: Engine) -> Reconciliation:
-    """What the books and the venue's differed in; the start waits for a venue that cannot say."""
+async def _reconcile(engine: Engine) -> None:
+    """Tell what the books and the venue's differ in; the start waits for one that cannot say."""
     report = waiting_for(f"the account at {engine.venue.name}")
-    return await Patience(clock=engine.clock).insist(lambda: reconcile(engine), report)
+    found = await Patience(clock=engine.clock).insist(lambda: reconcile(engine), report)
+    for difference in found.differences:
+        _log.warning("reconciled", kind=difference.kind, subject=difference.subject)

@@ -51,22 +51,22 @@ def obey(session: Session, command: Command, journal: OrderJournal, *, now: date
 
 def _latched_in_words(book: Book, now: datetime) -> Iterator[str]:
     """What the kill switch has yet to end, a line each; nothing where it is off."""
-    states = (book.state, *book.desk_states.values())
+    states = (book.state, *book.risks.desk_states.values())
     for latch in (state.latch for state in states if state.latch is not None):
         done = ": the venue says that nothing is left" if latch.is_done else ""
         yield f"kill switch since {latch.since:%Y-%m-%d %H:%M:%S}, {latch.reason}{done}"
-    for left in book.unfinished(now):
+    for left in book.latches.unfinished(now):
         yield f"  still open: {left}"
 
 
 def _resume(session: Session, command: Command, journal: OrderJournal, now: datetime) -> str:
     book = session.book
-    states = (book.state, *book.desk_states.values())
+    states = (book.state, *book.risks.desk_states.values())
     require_liftable(states)
-    if left := book.unfinished(now):
+    if left := book.latches.unfinished(now):
         raise CannotObey(f"the kill switch has not done its work: {'; '.join(left)}")
     journal.write(Commanded(at=now, command=command))
-    book.lift(Resume(by=command.by, why=command.why, at=now))
+    book.risks.lift(Resume(by=command.by, why=command.why, at=now))
     return f"lifted: {', '.join(halts_of(states))}; trading is {book.state.trading}"
 
 

@@ -97,57 +97,74 @@ async def replay(
     if first is None:
         raise NothingToReplay("the files hold no bar")
     clock = ManualClock(known_at(first))
+    seats = seated(settings, clock)
     with _fresh_journal(out / "journal.jsonl", clock) as ours:
-        paper = PaperVenue(
-            name="paper",
-            instruments=settings.instruments,
-            terms=settings.paper_terms,
-            margin=settings.paper_venue.margin,
-            balances=settings.account.balances,
-            journal=UnkeptJournal(),
-            clock=clock,
-        )
-        seats = seated(settings, clock)
-        engine = wiring.engine(settings, paper, ours, clock)
-        session = wiring.session(
-            settings,
-            seats,
-            engine=engine,
-            state=None,
-            parts=wiring.subaccounts(settings, clock),
-            desk_states={},
-            allocation=AllocationState(),
-            paper=paper,
-            journal=ours,
-            clock=clock,
-            keep_all=keep_all,
-            outside=Outside(settings.news),
-        )
-        nothing = MarketPast(base=settings.market.timeframe, bars={})
-        ours.write(
-            wiring.run_started(settings, paper, seats, market, clock.now(), nothing, resumed=False)
-        )
-        await reconcile(engine)
+        session = _begun(settings, seats, ours, clock, market=market, keep_all=keep_all)
+        await reconcile(session.book.engine)
         await drive(session, itertools.chain([first], events), clock)
         ours.write(RunStopped(at=clock.now(), reason="the recording ended"))
         await ours.flush()
         await seats.close()
-    summary = summarise(
+    return session, _summary(settings, session, seats, market)
+
+
+def _begun(
+    settings: Settings,
+    seats: wiring.Roster,
+    journal: JsonlJournal,
+    clock: ManualClock,
+    *,
+    market: str,
+    keep_all: bool,
+) -> Session:
+    """The session of an account without a past, its start on record; paper fills its orders."""
+    paper = PaperVenue(
+        name="paper",
+        instruments=settings.instruments,
+        terms=settings.paper_terms,
+        margin=settings.paper_venue.margin,
+        balances=settings.account.balances,
+        journal=UnkeptJournal(),
+        clock=clock,
+    )
+    session = wiring.session(
+        settings,
+        seats,
+        engine=wiring.engine(settings, paper, journal, clock),
+        state=None,
+        parts=wiring.subaccounts(settings, clock),
+        desk_states={},
+        allocation=AllocationState(),
+        paper=paper,
+        journal=journal,
+        clock=clock,
+        keep_all=keep_all,
+        outside=Outside(settings.news),
+    )
+    nothing = MarketPast(base=settings.market.timeframe, bars={})
+    journal.write(
+        wiring.run_started(settings, paper, seats, market, clock.now(), nothing, resumed=False)
+    )
+    return session
+
+
+def _summary(settings: Settings, session: Session, seats: wiring.Roster, market: str) -> Summary:
+    ledger = session.book.ledger
+    return summarise(
         session.scorecard,
         title="Sextant, replay",
         market=market,
         currency=settings.account.currency,
-        equity=engine.ledger.equity,
+        equity=ledger.equity,
         model_costs_usd=seats.budget.spent,
         kept=session.book.kept,
-        whole=engine.ledger.whole,
+        whole=ledger.whole,
     )
-    return session, summary
 
 
 async def drive(session: Session, events: Iterable[MarketEvent], clock: ManualClock) -> None:
     """Each bar in turn: fills, marks, sightings, decisions, orders. Nothing runs beside it."""
-    engine = session.book.engine
+    outbox = session.book.engine.outbox
     for event in events:
         clock.move_to(known_at(event))
         if not isinstance(event, Bar):
@@ -156,7 +173,7 @@ async def drive(session: Session, events: Iterable[MarketEvent], clock: ManualCl
         for desk, snapshot in await session.take(event):
             await session.decide(desk, snapshot)
         session.look_at_holdings(event)
-        if engine.has_work:
+        if outbox.has_work:
             await session.work_off()
 
 

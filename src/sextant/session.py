@@ -14,7 +14,7 @@ from data.defect import Defect
 from data.faults import Corrupt
 from data.feed import FeedInterrupted
 from data.funding import FundingRate
-from data.instrument import Price, Quantity, Side, Symbol
+from data.instrument import Price, Side, Symbol
 from data.market_watch import MarketWatch
 from data.news import NewsItem
 from data.order_book import OrderBook
@@ -23,14 +23,9 @@ from data.regime import Regime
 from data.snapshot import Snapshot
 from data.trade import Trade
 from execution.journal import OrderJournal
-from execution.order import Order
 from execution.passive import (
-    Ended,
-    as_booked,
     at_market,
     passive_form,
-    rest_of,
-    resting,
     wished_side,
 )
 from execution.relisted import Relisted
@@ -44,23 +39,22 @@ from sextant.book import Book
 from sextant.cycle import Decision, Ruling, conclude, conclude_again, ruling_of
 from sextant.desk import Desk
 from sextant.evaluation.scorecard import Scorecard
+from sextant.exhibits import Exhibits
 from sextant.facts import (
     BarSeen,
-    BookSeen,
     DecisionFailed,
     DecisionSkipped,
     DefectsSeen,
     FlawsSeen,
-    FundingSeen,
     GapSeen,
     ModelCosts,
     NewsSeen,
-    RestingWithdrawn,
     Watched,
 )
 from sextant.outside import Outside
 from sextant.referrals import End, Referrals, Waiting
-from sextant.rests import STOOD_STILL, THE_END, RestGivenUp, why_no_entry, why_no_exit
+from sextant.resting import RestingOrders
+from sextant.rests import STOOD_STILL
 from sextant.sight import MoveWatch, true_range, wildness
 from sextant.vigil import Vigil
 
@@ -102,13 +96,17 @@ class Session:
         self._budget = budget
         self._spent = budget.spent
         self._moves = {symbol: MoveWatch() for symbol in symbols}
-        self._orders: dict[Symbol, OrderBook] = {}  # the newest order books
-        self._shown: dict[Symbol, OrderBook] = {}  # those on record
         self._outside = outside
-        self._shown_funding: dict[Symbol, FundingRate] = {}
+        self.exhibits = Exhibits(outside, journal)
         self.referrals = Referrals(journal, scorecard.verdicts)
-        self._resting: dict[str, tuple[Desk, Regime]] = {}  # whose orders rest first, by their ids
-        self._is_leaving = False  # from the withdrawal of what rests on
+        self.resting = RestingOrders(
+            book,
+            exhibits=self.exhibits,
+            outside=outside,
+            defects=self.defects,
+            slept=lambda at: self.vigil.slept_through(at),
+            journal=journal,
+        )
         self.vigil = Vigil(book.engine, clock, most=None)
 
     async def take(self, bar: Bar) -> list[tuple[Desk, Snapshot]]:
@@ -121,13 +119,13 @@ class Session:
         self.vigil.look()
         now = self._clock.now()  # nothing is awaited from here on: what comes next is later
         self.book.engine.settle()
-        if self._resting:
+        if self.resting.followed:
             self._look_at_data(now)
         return self.see(bar, now)
 
     def see(self, bar: Bar, now: datetime) -> list[tuple[Desk, Snapshot]]:
         """`take`, once fills and the state of the data are on record."""
-        self._show_funding(bar.symbol, now)
+        self.exhibits.show_funding(bar.symbol, now)
         if self._keep_all:
             self._journal.write(BarSeen(at=now, bar=bar))
         flaws = self.watch.bar(bar, now=now)
@@ -150,13 +148,6 @@ class Session:
                 self._watch_wildness(snapshot, now)
                 sightings.append((desk, snapshot))
         return sightings
-
-    def _show_funding(self, symbol: Symbol, now: datetime) -> None:
-        """Put the funding rate on record that the desks are about to be shown."""
-        rate = self._outside.funding(symbol, now)
-        if rate is not None and rate is not self._shown_funding.get(symbol):
-            self._shown_funding[symbol] = rate
-            self._journal.write(FundingSeen(at=now, rate=rate))
 
     def relist(self, listed: Relisted) -> None:
         """The venue has other grids, minimums or fees: they hold from here on."""
@@ -188,7 +179,7 @@ class Session:
         self.vigil.look()
         now = self._clock.now()
         self._look_at_data(now)
-        if self._has_rested(now) or not self.book.is_guarded(now):
+        if self.resting.is_due(now) or not self.book.is_guarded(now):
             self._journal.write(Watched(at=now))
             self.guard(now)
 
@@ -202,81 +193,12 @@ class Session:
         It goes by the state of the data on record, and lets nothing into what is `flawed`: the
         newest bar is, too. Returns the book as it is then.
         """
-        passive, engine = self.book.passive, self.book.engine
-        for client_order_id in passive.overdue(engine.orders, now):
-            passive.crosses(client_order_id)
-            engine.cancel(client_order_id)
-        for ended in passive.take_ended():
-            whose = self._resting.pop(ended.first.intent.intent_id, None)
-            is_flawed = ended.first.intent.symbol == flawed
-            if whose is None or not self._take_rest(ended, *whose, flawed=is_flawed, now=now):
-                self.book.note_order(ended.first.intent.symbol, now=now)
+        self.resting.see_to(now, flawed=flawed)
         return self.book.guard(now=now)
 
     def withdraw_resting(self) -> None:
-        """Have what rests before it takes cancelled: when we are gone, nobody sees to its fills.
-
-        An exit takes what it has not got, once it is over and `look_after` finds it; no entry does.
-        """
-        engine, passive = self.book.engine, self.book.passive
-        names = resting(engine.orders)
-        if self._is_leaving or not (names or self._resting or passive.has_ended):
-            return
-        self._is_leaving = True
-        self._journal.write(RestingWithdrawn(at=self._clock.now()))
-        for client_order_id in names:
-            tracked = engine.blotter.find(client_order_id)
-            if tracked is not None and tracked.order.reduce_only:
-                passive.crosses(client_order_id)
-            engine.cancel(client_order_id)
-
-    def _has_rested(self, now: datetime) -> bool:
-        passive = self.book.passive
-        return passive.has_ended or bool(passive.overdue(self.book.engine.orders, now))
-
-    def _take_rest(
-        self, ended: Ended, desk: Desk, regime: Regime, *, flawed: bool, now: datetime
-    ) -> bool:
-        """Have what an order that is over has not got judged again, at market; whether it passes.
-
-        Why it goes no further, if it does not, is on record.
-        """
-        intent, symbol = ended.first.intent, ended.first.intent.symbol
-        tracked = self.book.engine.blotter.find(intent.intent_id)
-        if tracked is None or not (ended := as_booked(ended, tracked)).left:
-            return False
-        account, sign = self.book.account(now), tracked.order.side.sign
-        if why := self._given_up(ended, tracked.order, account, flawed=flawed):
-            self._journal.write(
-                RestGivenUp(at=now, intent_id=intent.intent_id, symbol=symbol, reason=why)
-            )
-            return False
-        rest = rest_of(ended, now)
-        heard = self._outside.heard(symbol, now)
-        snapshot = desk.look(symbol, account, now=now, heard=heard)
-        self._show_orders(symbol, now)
-        market = self.book.market(snapshot, rest, regime, self._orders.get(symbol))
-        filled = Quantity(ended.filled * (sign if ended.first.enters else 0))
-        verdict = self.book.judge(rest, market, filled=filled, now=now)
-        self.book.act(verdict, now=now)
-        return isinstance(verdict, ApprovedOrder)
-
-    def _given_up(self, ended: Ended, order: Order, account: AccountState, *, flawed: bool) -> str:
-        """Why the rest of `order` is asked for no more; empty if it is."""
-        if not ended.first.enters:
-            return why_no_exit(order, account.positions.get(order.symbol))
-        if self._is_leaving:
-            return THE_END
-        unfit = [d.kind for d in self.defects.get(order.symbol, ()) if d.kind.blocks]
-        return why_no_entry(
-            ended,
-            order,
-            held=self.book.ledger.held(order.symbol),
-            unfit=[*unfit, "a flawed bar"] if flawed else unfit,
-            slept=self.vigil.slept_through(order.approved_at),
-            longest=self.book.passive.settings.cross_after + self.book.limits.max_price_age,
-            now=account.as_of,
-        )
+        """Have what rests before it takes cancelled: when we are gone, nobody sees to its fills."""
+        self.resting.withdraw(self._clock.now())
 
     async def hear(self, event: Trade | OrderBook | FundingRate | FeedInterrupted) -> None:
         """Take what comes between bars: paper first, whose orders books and trades fill."""
@@ -293,7 +215,7 @@ class Session:
                 self.watch.interrupted(event, now=now)
                 self.scorecard.interruptions += 1
             case OrderBook():
-                self._orders[event.symbol] = event
+                self.exhibits.note(event)
                 self.watch.book(event)
             case FundingRate():
                 self._outside.note(event)
@@ -365,9 +287,9 @@ class Session:
         self._judge_models(desk, deliberation.consensus, now)
         if deliberation.intent is None and not self._keep_all:
             return None
-        symbol = snapshot.instrument.symbol
+        symbol, orders = snapshot.instrument.symbol, None
         if deliberation.intent is not None:
-            self._show_orders(symbol, now)
+            orders = self.exhibits.book(symbol, now)
             intent = self._formed(deliberation.intent, snapshot)
             deliberation = replace(deliberation, intent=intent)
         decision, verdict = conclude(
@@ -375,7 +297,7 @@ class Session:
             snapshot,
             deliberation,
             self.book,
-            orders=self._orders.get(symbol),
+            orders=orders,
             now=now,
         )
         self.decisions[desk.strategy_id, decision.symbol] = decision
@@ -391,7 +313,7 @@ class Session:
         intent = await desk.strategy.revise(snapshot, revision.intent, revision.envelope)
         now = self._clock.now()
         symbol = snapshot.instrument.symbol
-        self._show_orders(symbol, now)
+        orders = self.exhibits.book(symbol, now)
         intent = self._formed(intent, snapshot) if intent is not None else None
         again, verdict = conclude_again(
             revision,
@@ -399,7 +321,7 @@ class Session:
             snapshot,
             regime,
             self.book,
-            orders=self._orders.get(symbol),
+            orders=orders,
             now=now,
         )
         self.decisions[desk.strategy_id, symbol] = replace(
@@ -421,7 +343,8 @@ class Session:
 
     def _touch(self, intent: OrderIntent) -> Price | None:
         """The best price of the intent's own side, or else the newest; None without either."""
-        orders, mark = self._orders.get(intent.symbol), self.book.ledger.last_mark(intent.symbol)
+        orders = self.exhibits.newest(intent.symbol)
+        mark = self.book.ledger.last_mark(intent.symbol)
         if orders is not None:
             own = orders.bids if wished_side(intent) is Side.BUY else orders.asks
             if own:
@@ -430,8 +353,7 @@ class Session:
 
     def _act(self, desk: Desk, regime: Regime, verdict: Verdict, *, now: datetime) -> None:
         self.book.act(verdict, now=now)
-        if isinstance(verdict, ApprovedOrder) and self.book.passive.follows(verdict.intent):
-            self._resting[verdict.intent.intent_id] = desk, regime
+        self.resting.follow(desk, regime, verdict)
         if isinstance(verdict, Referral):
             self.referrals.add(desk, regime, verdict)
 
@@ -440,8 +362,7 @@ class Session:
         intent = at_market(waiting.referral.intent)  # a consent is to one order
         heard = self._outside.heard(intent.symbol, now)
         snapshot = waiting.desk.look(intent.symbol, self.book.account(now), now=now, heard=heard)
-        self._show_orders(intent.symbol, now)
-        orders = self._orders.get(intent.symbol)
+        orders = self.exhibits.book(intent.symbol, now)
         market = self.book.market(snapshot, intent, waiting.regime, orders)
         verdict = self.book.judge(intent, market, consent=consent, now=now)
         ruling = ruling_of(verdict)
@@ -456,13 +377,6 @@ class Session:
         elif self.book.state.model_failures:
             self.book.note(ModelAnswered(strategy_id=desk.strategy_id, at=now))
 
-    def _show_orders(self, symbol: Symbol, now: datetime) -> None:
-        """Put the order book on record that the rules are about to be shown."""
-        orders = self._orders.get(symbol)
-        if orders is not None and orders is not self._shown.get(symbol):
-            self._shown[symbol] = orders
-            self._journal.write(BookSeen(at=now, book=orders))
-
     def keep_costs(self) -> None:
         """What the models have cost today, once that has changed: a restart goes on from there."""
         if self._budget.spent != self._spent:
@@ -471,7 +385,7 @@ class Session:
 
     async def work_off(self) -> None:
         """Send what is queued and book the answers, until nothing is left to send."""
-        while self.book.engine.has_work:
+        while self.book.engine.outbox.has_work:
             await self.book.engine.work()
             self.book.engine.settle()
 
@@ -494,7 +408,7 @@ class Session:
             return
         record = look.record
         for symbol in dict.fromkeys(intent.symbol for intent in record.asked):
-            self._show_orders(symbol, now)
+            self.exhibits.book(symbol, now)
         self._journal.write(record)
         if look.alert:
             book.alerts.tell(AlertKind.DRIFT, "holdings", look.alert, at=now)
@@ -503,7 +417,7 @@ class Session:
         for client_order_id in record.given_up:
             book.engine.cancel(client_order_id)
         for intent in record.asked:
-            market = book.exchange_market(intent, self._orders.get(intent.symbol))
+            market = book.exchange_market(intent, self.exhibits.newest(intent.symbol))
             book.act(book.judge(intent, market, now=now), now=now)
         allocator.become(look.state)
 

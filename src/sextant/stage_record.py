@@ -124,10 +124,10 @@ def figures_of(summary: Summary, uptime: "Uptime") -> Figures:
     due = summary.decisions + summary.failures
     return Figures(
         span=uptime.span,
-        trades=summary.trades,
-        sharpe=summary.sharpe,
-        max_drawdown=summary.max_drawdown,
-        wins=summary.hit_rate,
+        trades=summary.trading.trades,
+        sharpe=summary.returns.sharpe,
+        max_drawdown=summary.returns.max_drawdown,
+        wins=summary.trading.hit_rate,
         uptime=uptime.share,
         errors=summary.failures / due if due else None,
     )

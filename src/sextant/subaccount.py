@@ -16,6 +16,7 @@ from execution.blotter import ChargeBooked, FillBooked, Settled
 from execution.charge import Charge
 from execution.fill import Fill
 from execution.ledger import Ledger
+from execution.relisted import Relisted
 from risk.breaker import RiskState
 from risk.limits import RiskLimits
 
@@ -67,6 +68,16 @@ class Subaccount:
         """Take in a charge, if it is for one of the desk's instruments."""
         if charge.symbol in self.symbols:
             self.ledger.charge(charge)
+
+    def relist(self, listed: Relisted, *, before: RiskLimits) -> None:
+        """Go by other grids, minimums and fees; limits with a fee of their own keep it.
+
+        `before` is what the account's limits were until now.
+        """
+        if self.limits.taker_fee == before.taker_fee:
+            self.limits = self.limits.model_copy(update={"taker_fee": listed.taker_fee})
+        for instrument in listed.instruments:
+            self.ledger.relist(instrument)
 
     def mark(self, bar: Bar) -> None:
         """Value `bar`'s symbol at its close."""

@@ -218,7 +218,7 @@ def _kill_switch(session: Session, now: datetime) -> list[Text]:
     if latch.is_done:
         said = "the venue says that nothing of ours is left; `sextant resume` lets entries in again"
         return [Text(f"kill switch done: {said}", style="yellow")]
-    left = "; ".join(session.book.unfinished(now))
+    left = "; ".join(session.book.latches.unfinished(now))
     return [Text(f"kill switch since {latch.since:%H:%M:%S}, still open: {left}", style="bold red")]
 
 

@@ -13,8 +13,8 @@ import ccxt
 import pytest
 
 from data.instrument import Side
-from execution.engine import Engine
 from execution.order import Outcome
+from execution.outbox import Outbox
 from execution.protection import Protection
 from tests.builders_held import Fate, HeldDiary, act, live_through
 from tests.builders_held_ledger import converged, moments_of
@@ -133,13 +133,13 @@ def test_a_stop_without_an_answer_holds_the_close_up_no_longer_than_it_may_be_lo
 
 
 def assumes_that_it_never_arrived(monkeypatch):
-    async def not_at_all(engine, *, at_once=False):
-        for client_order_id in tuple(engine._unknown):
-            order = engine.blotter.find(client_order_id)
-            engine._give(order, Outcome.UNAVAILABLE, "surely not", engine.clock.now())
-            del engine._unknown[client_order_id]
+    async def not_at_all(outbox, *, at_once=False):
+        for client_order_id in tuple(outbox._unknown):
+            order = outbox._books.blotter.find(client_order_id)
+            outbox._give(order, Outcome.UNAVAILABLE, "surely not", outbox._clock.now())
+            del outbox._unknown[client_order_id]
 
-    monkeypatch.setattr(Engine, "ask_unanswered", not_at_all)
+    monkeypatch.setattr(Outbox, "ask_unanswered", not_at_all)
 
 
 def writes_nothing_before_it_sends(monkeypatch):

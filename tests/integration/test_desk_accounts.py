@@ -55,12 +55,12 @@ async def test_its_own_drawdown_halts_the_desk_and_nobody_else(tmp_path, configu
     config = a_config(tmp_path, OWN)
     settings = load_settings(config)
     book = (await ran(config, 400)).session.book
-    halted = book.desk_states["chance-btc"]
+    halted = book.risks.desk_states["chance-btc"]
     assert (halted.trading, halted.reason) == (TradingState.HALTED, "drawdown_limit")
     assert book.state.trading is TradingState.ACTIVE
     left = await what_is_left(config)
     assert flaws(left) == []
-    part, _ = book._parts["chance-btc"]
+    part, _ = book.risks.parts["chance-btc"]
     assert part.ledger.equity == the_desks_equity(left)
 
     first = next(i for i, f in enumerate(left.facts) if _halts(f))
@@ -79,12 +79,12 @@ async def test_its_own_drawdown_halts_the_desk_and_nobody_else(tmp_path, configu
     assert all("desk.trading_state" in rules for rules in vetoes)
 
     resumed = await ran(config, 30)  # a restart lifts nothing
-    assert resumed.session.book.desk_states["chance-btc"].trading is TradingState.HALTED
+    assert resumed.session.book.risks.desk_states["chance-btc"].trading is TradingState.HALTED
     resume = Command(verb=Verb.RESUME, by="Ada", why="looked at it")
     lifted = await obey_offline(settings, resume)
     assert lifted.lifted == ("drawdown_limit",)
     again = await ran(config, 3)
-    assert again.session.book.desk_states["chance-btc"].trading is TradingState.ACTIVE
+    assert again.session.book.risks.desk_states["chance-btc"].trading is TradingState.ACTIVE
     async with await connect(configured) as pool:
         found = await audit(settings, pool)
     assert found.is_sound, found

@@ -95,7 +95,8 @@ async def test_it_rebalances_into_the_band_fills_bags_and_goes_on_after_restarts
     assert [(kept.asset, kept.bag) for kept in told.summary.kept] == [
         (kept.asset, kept.bag) for kept in books[-1].kept
     ]
-    assert told.summary.attributed == told.summary.trades > 0  # the report knows every mark
+    trading = told.summary.trading
+    assert trading.attributed == trading.trades > 0  # the report knows every mark
     profit = told.card.profit - told.card.loss
     causes = told.card.alpha + told.card.timing + told.card.slippage + told.card.attributed_fees
     assert causes == pytest.approx(profit, abs=1e-6)
@@ -142,7 +143,7 @@ async def test_a_desk_does_not_answer_for_what_the_allocator_does(tmp_path, conf
     desk = 'strategy_id = "chance-btc"'
     config = a_config(tmp_path, keeping(**{desk: f"{desk}\n    capital = 3000"}), speed=1500.0)
     for book in await until(config, is_calm):
-        part, _ = book._parts["chance-btc"]
+        part, _ = book.risks.parts["chance-btc"]
         assert part.ledger.held("BTC/USDT") == book.ledger.held("BTC/USDT")
     async with await connect(configured) as pool:
         assert (await audit(load_settings(config), pool)).is_sound

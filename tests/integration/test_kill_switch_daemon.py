@@ -174,7 +174,7 @@ def test_where_no_daemon_runs_the_next_start_does_it_first(tmp_path, configured,
     assert isinstance(early.exception, CannotObey)
     assert "has not done its work" in str(early.exception)
 
-    run_until(config, lambda book, now: not book.unfinished(now))
+    run_until(config, lambda book, now: not book.latches.unfinished(now))
     left = asyncio.run(what_is_left(config))
     assert flaws(left) == []
     assert len(left.of(Flatten)) == 1

@@ -70,7 +70,7 @@ async def test_what_the_exchange_takes_is_booked_and_halts_its_desk_until_a_pers
                     liquidation, "due", lambda wallet, prices: next(iter(wallet.lots[BTC]), None)
                 )
                 await came(lambda: taken_from(exchange) and not exchange.wallet.lots[BTC])
-            await came(lambda: book.desk_states[DESK].trading is TradingState.HALTED)
+            await came(lambda: book.risks.desk_states[DESK].trading is TradingState.HALTED)
             await came(lambda: BTC not in book.account(house.clock.now()).positions)
             before = decided(house)
             await came(lambda: decided(house) > before + 3)
@@ -101,7 +101,7 @@ async def test_what_the_exchange_takes_is_booked_and_halts_its_desk_until_a_pers
     settings = load_settings(config)
     assert await run_audit(settings, export=None, console=console)
     report = await run_report(settings, Window(), out=None, console=console)
-    assert report.summary.liquidations == {BTC: len(taken)}
+    assert report.summary.trading.liquidations == {BTC: len(taken)}
     assert "liquidations" in console.export_text()
     silent = {name for name, code in safety_functions() if code not in called}
     assert not silent & ONLY_LIQUIDATED.keys()

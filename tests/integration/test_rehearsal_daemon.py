@@ -73,7 +73,7 @@ async def test_a_stop_waits_for_what_became_of_an_order_without_an_answer(tmp_pa
     async with open_house(load_settings(config)) as house, asyncio.TaskGroup() as tasks:
         Control(house.market._exchange.server).next("AddOrder", Accident.DROP_REQUEST)
         work = tasks.create_task(Daemon(house).run(view=False))
-        while not (lost := house.session.book.engine.unanswered):  # noqa: ASYNC110 - nobody tells
+        while not (lost := house.session.book.engine.outbox.unanswered):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)  # noqa: TID251 - for what the daemon does meanwhile
         os.kill(os.getpid(), signal.SIGINT)
         await work

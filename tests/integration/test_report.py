@@ -62,10 +62,10 @@ async def test_a_rehearsal_is_told_as_it_was_printed(tmp_path, configured, text)
     house = await ran(a_config(tmp_path, text, speed=1200.0), 400)  # each bar is decided on
     told = await told_by(configured)
     printed = summary_of(house)
-    assert printed.trades
-    assert printed.vetoes
+    assert printed.trading.trades
+    assert printed.gate.vetoes
     assert differences(told.summary, printed) == {}
-    tried = {rule.rule: rule.trades for rule in told.summary.rules if rule.shadow}
+    tried = {rule.rule: rule.trades for rule in told.summary.gate.rules if rule.shadow}
     assert (tried.get("round_trip_cost", 0) > 0) == (text is TRIED)
     assert (told.runs, told.state) == (1, house.session.book.state)
 
@@ -82,7 +82,8 @@ async def test_a_window_tells_of_its_time_and_restarts_go_on(tmp_path, configure
     late = await told_by(configured, Window(since=seen[150]))
     assert (whole.runs, whole.summary.bars) == (2, len(seen))
     assert early.summary.bars + late.summary.bars == whole.summary.bars
-    assert early.summary.trades + late.summary.trades == whole.summary.trades
+    trades = [told.summary.trading.trades for told in (early, late, whole)]
+    assert trades[0] + trades[1] == trades[2]
     assert early.records + late.records == whole.records
     assert late.summary.equity_end == whole.summary.equity_end == house.session.book.ledger.equity
     with pytest.raises(NothingToReport, match="nothing is on record from"):
@@ -122,7 +123,7 @@ def test_a_replay_is_told_as_it_was_printed(tmp_path, text):
         )
     )
     assert differences(told.summary, printed) == {}
-    assert told.summary.revisions
+    assert told.summary.gate.revisions
     written = json.loads((tmp_path / "told" / "report.json").read_bytes())
     assert written["equity_end"] == str(printed.equity_end)
     assert (tmp_path / "told" / "report.html").is_file()

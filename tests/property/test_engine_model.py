@@ -239,7 +239,7 @@ class World:
     def come_to_rest(self):
         self.flaky.heal()
         for quiet in range(25):
-            if quiet >= 20 and not self.engine.has_work:
+            if quiet >= 20 and not self.engine.outbox.has_work:
                 break  # a position may have come of age in the last of them
             for symbol in (BTC, XRP):
                 self.bar(symbol, "flat", "1000000")
@@ -247,7 +247,7 @@ class World:
                 self.engine.settle()
                 self.protect()
             self.run(reconcile(self.engine))
-        assert not self.engine.has_work
+        assert not self.engine.outbox.has_work
         last = self.run(reconcile(self.engine))
         assert last.reconciled
         assert not last.differences

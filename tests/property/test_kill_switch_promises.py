@@ -171,7 +171,7 @@ class World:
 
     def resume(self):
         house, latch = self.house, self.house.state.latch
-        house.book.lift(Resume(by="Ada", why="over?", at=house.clock.now()))
+        house.book.risks.lift(Resume(by="Ada", why="over?", at=house.clock.now()))
         assert house.state.latch is None or not latch.is_done
 
     def crash(self):

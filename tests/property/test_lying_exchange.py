@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from data.instrument import Side
 from execution import reconcile
-from execution.engine import Engine
 from execution.order import Outcome
+from execution.outbox import Outbox
 from execution.protection import Protection
 from execution.venue import OutcomeUnknown
 from execution.venues import binance_exchange, binance_orders, hyperliquid_exchange
@@ -28,7 +28,7 @@ from execution.venues.ccxt_venue import CcxtVenue
 from execution.venues.hyperliquid_exchange import HyperliquidExchange
 from execution.venues.kraken_exchange import KrakenExchange
 from risk.intent import Purpose
-from sextant.book import Book
+from sextant.latches import Latches
 from sextant.rehearsal.faults import Accident
 from tests.builders_lies import failure_of, in_words, live_through
 from tests.builders_lies_life import Diary
@@ -223,9 +223,9 @@ def test_what_rests_does_not_outlive_us(venue, status):
 # Whoever breaks a promise is found out
 
 
-async def outcome_without_asking(engine, approved):
+async def outcome_without_asking(outbox, approved):
     try:
-        await engine.venue.submit(approved)
+        await outbox._venue.submit(approved)
     except OutcomeUnknown as error:
         return Outcome.UNAVAILABLE, str(error)
     return Outcome.ACCEPTED, ""
@@ -240,7 +240,7 @@ async def only_says_so(diary):
 
 
 def sends_again_unasked(monkeypatch):
-    monkeypatch.setattr(Engine, "_outcome", outcome_without_asking)
+    monkeypatch.setattr(Outbox, "_outcome", outcome_without_asking)
     monkeypatch.setattr(CcxtVenue, "_is_there", never_there)
     monkeypatch.setattr(HyperliquidExchange, "_is_there", never_there)
 
@@ -254,8 +254,8 @@ def keeps_nothing(monkeypatch):
 
 
 def believes_itself_flat(monkeypatch):
-    monkeypatch.setattr(Book, "_still_open", lambda *_: ())
-    monkeypatch.setattr(Book, "_doubts", lambda *_: ())
+    monkeypatch.setattr(Latches, "_still_open", lambda *_: ())
+    monkeypatch.setattr(Latches, "_doubts", lambda *_: ())
 
 
 def takes_every_answer_for_agreement(monkeypatch):

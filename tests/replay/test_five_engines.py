@@ -34,5 +34,5 @@ def test_a_month_of_real_bars_ends_where_five_engines_end(month, tmp_path):
         console=Console(file=StringIO()),
     )
     assert summary.bars == _BARS
-    assert (summary.buys, summary.sells) == (426, 426)
+    assert (summary.trading.buys, summary.trading.sells) == (426, 426)
     assert summary.equity_end == Decimal("9776316.95356")

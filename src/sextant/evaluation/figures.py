@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from sextant.evaluation.counterfactual import MANY
 from sextant.evaluation.kept import kept_in_words
-from sextant.evaluation.summary import GateDay, RuleSummary, SeatSummary, Summary
+from sextant.evaluation.summary import (
+    GateDay,
+    GateSummary,
+    ReturnSummary,
+    RuleSummary,
+    SeatSummary,
+    Summary,
+    TradeSummary,
+)
 
 KINDS = ("long", "short", "close", "hold", "abstained")
 """What a ballot can be, in the order in which it is shown."""
@@ -63,15 +71,15 @@ def figures(summary: Summary) -> list[tuple[str, str]]:
         ("market", summary.market),
         ("period", period(summary)),
         ("bars", _bars(summary)),
-        *_risk(summary),
+        *_risk(summary.returns),
         *_result(summary),
         *_trading(summary),
         *_kept(summary),
         ("decisions", f"{summary.decisions:,}, {summary.failures:,} failed"),
-        ("intents", f"{summary.intents:,}, {summary.vetoes:,} vetoes"),
-        *_second_looks(summary),
-        ("objections by rule", objections(summary)),
-        (f"days of over {MANY} vetoes", _days(summary)),
+        ("intents", f"{summary.gate.intents:,}, {summary.gate.vetoes:,} vetoes"),
+        *_second_looks(summary.gate),
+        ("objections by rule", objections(summary.gate)),
+        (f"days of over {MANY} vetoes", _days(summary.gate)),
     ]
 
 
@@ -80,45 +88,47 @@ def _bars(summary: Summary) -> str:
     return f"{summary.bars:,}, {came}, {summary.interruptions:,} interruptions"
 
 
-def _risk(summary: Summary) -> list[tuple[str, str]]:
+def _risk(returns: ReturnSummary) -> list[tuple[str, str]]:
     return [
-        ("Sharpe (daily, 365)", ratio(summary.sharpe)),
-        ("Sharpe, last 30 days", ratio(summary.rolling_sharpe)),
-        ("Sortino (daily, 365)", ratio(summary.sortino)),
-        ("drawdown", f"{percent(summary.max_drawdown)} at most, {percent(summary.drawdown)} now"),
+        ("Sharpe (daily, 365)", ratio(returns.sharpe)),
+        ("Sharpe, last 30 days", ratio(returns.rolling_sharpe)),
+        ("Sortino (daily, 365)", ratio(returns.sortino)),
+        ("drawdown", f"{percent(returns.max_drawdown)} at most, {percent(returns.drawdown)} now"),
     ]
 
 
 def _result(summary: Summary) -> list[tuple[str, str]]:
-    worse = (f"{percent(r)} at {bps} bps" for bps, r in summary.return_if_worse.items())
+    returns = summary.returns
+    worse = (f"{percent(r)} at {bps} bps" for bps, r in returns.return_if_worse.items())
     return [
-        ("equity at the start", f"{ratio(summary.equity_start)} {summary.currency}"),
+        ("equity at the start", f"{ratio(returns.equity_start)} {summary.currency}"),
         ("equity at the end", equity_end(summary)),
-        ("return", percent(summary.total_return)),
-        ("return, a year", percent(summary.annual_return)),
+        ("return", percent(returns.total_return)),
+        ("return, a year", percent(returns.annual_return)),
         ("if all fills were worse", _listed(*worse) or "undefined"),
     ]
 
 
 def _trading(summary: Summary) -> list[tuple[str, str]]:
+    trading = summary.trading
     rows = [
-        ("fills", f"{summary.buys:,} buys, {summary.sells:,} sells"),
-        ("closed trades", _trades(summary)),
-        ("mean win over mean loss", ratio(summary.win_loss_ratio)),
-        ("profit factor", ratio(summary.profit_factor)),
-        ("fees", _fees(summary)),
-        ("turnover", _turnover(summary)),
-        *((("profit by cause", _attributed(summary)),) if summary.trades else ()),
+        ("fills", f"{trading.buys:,} buys, {trading.sells:,} sells"),
+        ("closed trades", _trades(trading)),
+        ("mean win over mean loss", ratio(trading.win_loss_ratio)),
+        ("profit factor", ratio(trading.profit_factor)),
+        ("fees", _fees(trading, summary.currency)),
+        ("turnover", _turnover(trading)),
+        *((("profit by cause", _attributed(trading, summary.currency)),) if trading.trades else ()),
         ("model costs", f"{summary.model_costs_usd:,.4f} USD"),
     ]
-    if summary.charged:
-        rows.append(("margin and funding", f"{summary.charged:,.2f} {summary.currency}"))
-    if summary.liquidations:
-        taken = (f"{symbol}: {count:,} fills" for symbol, count in summary.liquidations.items())
+    if trading.charged:
+        rows.append(("margin and funding", f"{trading.charged:,.2f} {summary.currency}"))
+    if trading.liquidations:
+        taken = (f"{symbol}: {count:,} fills" for symbol, count in trading.liquidations.items())
         rows.insert(0, ("liquidations, by force", _listed(*taken)))
-    if summary.unvalued:
+    if trading.unvalued:
         rows.append(
-            ("without a price", f"{summary.unvalued:,} fills, charges or trades, left out above")
+            ("without a price", f"{trading.unvalued:,} fills, charges or trades, left out above")
         )
     return rows
 
@@ -136,52 +146,52 @@ def _kept(summary: Summary) -> list[tuple[str, str]]:
     ]
 
 
-def _attributed(summary: Summary) -> str:
+def _attributed(trading: TradeSummary, currency: str) -> str:
     """What the profit of the closed trades came of (S1-136)."""
     parts = (
-        f"alpha {summary.alpha:+,.2f}",
-        f"timing {summary.timing:+,.2f}",
-        f"slippage {summary.slippage:+,.2f}",
-        f"fees {summary.attributed_fees:+,.2f} {summary.currency}",
+        f"alpha {trading.alpha:+,.2f}",
+        f"timing {trading.timing:+,.2f}",
+        f"slippage {trading.slippage:+,.2f}",
+        f"fees {trading.attributed_fees:+,.2f} {currency}",
     )
-    left = summary.trades - summary.attributed
-    unknown = f"of {summary.attributed:,} trades, of {left:,} it is unknown" if left else ""
+    left = trading.trades - trading.attributed
+    unknown = f"of {trading.attributed:,} trades, of {left:,} it is unknown" if left else ""
     return _listed(*parts, unknown)
 
 
-def _trades(summary: Summary) -> str:
-    won = f"{percent(summary.hit_rate, 1)} won" if summary.trades else ""
-    return _listed(f"{summary.trades:,}", won, _daily(summary.trades_per_day))
+def _trades(trading: TradeSummary) -> str:
+    won = f"{percent(trading.hit_rate, 1)} won" if trading.trades else ""
+    return _listed(f"{trading.trades:,}", won, _daily(trading.trades_per_day))
 
 
-def _fees(summary: Summary) -> str:
-    share = summary.cost_share
+def _fees(trading: TradeSummary, currency: str) -> str:
+    share = trading.cost_share
     of_profit = "" if share is None else f"{percent(share, 1)} of the profit before them"
-    return _listed(f"{summary.fees:,.2f} {summary.currency}", of_profit)
+    return _listed(f"{trading.fees:,.2f} {currency}", of_profit)
 
 
-def _turnover(summary: Summary) -> str:
-    return _listed(f"{ratio(summary.turnover)} x equity", _daily(summary.turnover_per_day))
+def _turnover(trading: TradeSummary) -> str:
+    return _listed(f"{ratio(trading.turnover)} x equity", _daily(trading.turnover_per_day))
 
 
 def _daily(value: float | None) -> str:
     return "" if value is None else f"{value:,.2f} a day"
 
 
-def _second_looks(summary: Summary) -> list[tuple[str, str]]:
+def _second_looks(gate: GateSummary) -> list[tuple[str, str]]:
     """What was asked again, and what a person was asked."""
     rows = []
-    if summary.revisions:
-        again = f"{summary.asked_again:,} asked again, {summary.approved_again:,} then approved"
-        rows.append(("sent back", f"{summary.revisions:,}, {again}"))
-    if summary.referrals:
-        ends = (f"{count:,} {end}" for end, count in summary.referral_ends.items())
-        rows.append(("left to a person", _listed(f"{summary.referrals:,}", *ends)))
+    if gate.revisions:
+        again = f"{gate.asked_again:,} asked again, {gate.approved_again:,} then approved"
+        rows.append(("sent back", f"{gate.revisions:,}, {again}"))
+    if gate.referrals:
+        ends = (f"{count:,} {end}" for end, count in gate.referral_ends.items())
+        rows.append(("left to a person", _listed(f"{gate.referrals:,}", *ends)))
     return rows
 
 
-def _days(summary: Summary) -> str:
-    busy, others = summary.busy_days, summary.other_days
+def _days(gate: GateSummary) -> str:
+    busy, others = gate.busy_days, gate.other_days
     if not busy.count:
         return f"0 of {others.count:,}"
     went = f"mean return {percent(busy.mean_change)} on these"
@@ -190,9 +200,9 @@ def _days(summary: Summary) -> str:
     return f"{busy.count:,} of {busy.count + others.count:,}; {went}"
 
 
-def busiest(summary: Summary) -> list[GateDay]:
+def busiest(gate: GateSummary) -> list[GateDay]:
     """The days with the most vetoes, at most ten of them, the newest of equals first."""
-    vetoed = [day for day in summary.days if day.vetoes]
+    vetoed = [day for day in gate.days if day.vetoes]
     return sorted(vetoed, key=lambda day: (day.vetoes, day.date), reverse=True)[:_BUSIEST]
 
 
@@ -215,13 +225,12 @@ def _listed(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def objections(summary: Summary) -> str:
+def objections(gate: GateSummary) -> str:
     """How often each rule objected, and to what share of intents; the most frequent first."""
-    return (
-        _listed(*(_objected(rule, n, summary) for rule, n in summary.rejections.items())) or "none"
-    )
+    objected = (_objected(rule, count, gate.intents) for rule, count in gate.rejections.items())
+    return _listed(*objected) or "none"
 
 
-def _objected(rule: str, count: int, summary: Summary) -> str:
-    share = of_intents(count, summary.intents)
+def _objected(rule: str, count: int, intents: int) -> str:
+    share = of_intents(count, intents)
     return f"{rule} {count:,} ({share})" if share else f"{rule} {count:,}"

@@ -51,9 +51,9 @@ def page(summary: Summary, card: Scorecard) -> str:
         plots=_plots(card, (span[0], span[1])) if span[0] and span[1] else [],
         kinds=KINDS,
         seats=[(seat, share_bar(list(counted(seat).items()))) for seat in summary.seats],
-        most_vetoes=max(summary.rejections.values(), default=1),
+        most_vetoes=max(summary.gate.rejections.values(), default=1),
         of_intents=of_intents,
-        busiest=busiest(summary),
+        busiest=busiest(summary.gate),
         many=MANY,
     )
 

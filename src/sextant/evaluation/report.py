@@ -1,6 +1,7 @@
 """The report of a run: a table for the terminal, and files beside each other in one folder."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import orjson
@@ -24,7 +25,7 @@ from sextant.evaluation.figures import (
 )
 from sextant.evaluation.page import page
 from sextant.evaluation.scorecard import Scorecard
-from sextant.evaluation.summary import SeatSummary, Summary
+from sextant.evaluation.summary import GateSummary, SeatSummary, Summary
 from sextant.evaluation.tables import write_tables
 
 
@@ -36,10 +37,17 @@ def write_report(folder: Path, summary: Summary, card: Scorecard) -> tuple[Path,
     folder.mkdir(parents=True, exist_ok=True)
     as_json, as_page = folder / "report.json", folder / "report.html"
     options = orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
-    as_json.write_bytes(orjson.dumps(summary, default=str, option=options))
+    as_json.write_bytes(orjson.dumps(_flat(summary), default=str, option=options))
     as_page.write_text(page(summary, card), encoding="utf-8")
     write_tables(folder, card)
     return as_json, as_page
+
+
+def _flat(summary: Summary) -> dict[str, object]:
+    """Every figure by its own name, on one level; no two parts have a name in common."""
+    parts = (summary, summary.gate, summary.trading, summary.returns)
+    named = {field.name: getattr(part, field.name) for part in parts for field in fields(part)}
+    return {name: value for name, value in named.items() if value not in parts}
 
 
 def table(summary: Summary) -> RenderableType:
@@ -57,12 +65,12 @@ def table(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [numbers]
     if summary.seats:
         parts.append(_seats(summary))
-    if summary.desks:
-        parts.append(_desks(summary))
-    if summary.rules:
-        parts.append(_rules(summary))
-    if any(day.vetoes for day in summary.days):
-        parts.append(_busiest(summary))
+    if summary.gate.desks:
+        parts.append(_desks(summary.gate))
+    if summary.gate.rules:
+        parts.append(_rules(summary.gate))
+    if any(day.vetoes for day in summary.gate.days):
+        parts.append(_busiest(summary.gate))
     if notice := stand_in_notice(summary.seats):
         parts.append(Text(notice, style="magenta"))
     return Group(*parts)
@@ -94,21 +102,21 @@ def _seats(summary: Summary) -> Table:
     return seats
 
 
-def _desks(summary: Summary) -> Table:
+def _desks(gate: GateSummary) -> Table:
     """What each desk decided, and what became of it."""
     desks = _plain(
         "Decisions by desk",
         Column("desk", overflow="fold"),
         numbers=("decisions", "skipped", "intents", "approved", "vetoed", "sent back", "referred"),
     )
-    for desk in summary.desks:
+    for desk in gate.desks:
         came = (desk.approved, desk.vetoed, desk.sent_back, desk.referred)
         counts = (desk.decisions, desk.skipped, desk.intents, *came)
         desks.add_row(desk.strategy_id, *(f"{count:,}" for count in counts))
     return desks
 
 
-def _rules(summary: Summary) -> Table:
+def _rules(gate: GateSummary) -> Table:
     """What the entries that rules objected to would have come to, or came to."""
     rules = _plain(
         "The worth of each rule: entries it objected to, in R after fees",
@@ -116,7 +124,7 @@ def _rules(summary: Summary) -> Table:
         Column("", no_wrap=True),
         numbers=("vetoes", "alone", "tracked", "won", "mean R", "sum R", f"days>{MANY}"),
     )
-    for rule in summary.rules:
+    for rule in gate.rules:
         rules.add_row(
             rule.rule,
             mode(rule),
@@ -133,7 +141,7 @@ def _rules(summary: Summary) -> Table:
     return rules
 
 
-def _busiest(summary: Summary) -> Table:
+def _busiest(gate: GateSummary) -> Table:
     """The days with the most vetoes, and how they went."""
     days = _plain(
         "The days with the most vetoes",
@@ -141,7 +149,7 @@ def _busiest(summary: Summary) -> Table:
         numbers=("vetoes", "intents", "return"),
     )
     days.add_column("objections", overflow="fold")
-    for day in busiest(summary):
+    for day in busiest(gate):
         days.add_row(
             day.date.isoformat(),
             f"{day.vetoes:,}",

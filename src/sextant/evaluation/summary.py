@@ -92,23 +92,13 @@ class DayGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """A run in numbers; shares are fractions, money is in `currency`, None is undefined."""
+class GateSummary:
+    """What was wished, and what the rules said to it; `rules` has the dearest to us first."""
 
-    title: str
-    market: str
-    currency: str
-    bars: int
-    first_bar: datetime | None
-    last_bar: datetime | None
-    presence: float | None  # share of the bars due that came
-    interruptions: int
-    decisions: int
     intents: int
-    failures: int
     vetoes: int
     rejections: Mapping[str, int]  # by rule; one veto may name several
-    rules: tuple[RuleSummary, ...]  # the dearest to us first
+    rules: tuple[RuleSummary, ...]
     desks: tuple[DeskSummary, ...]
     revisions: int
     asked_again: int  # after a revision
@@ -118,6 +108,12 @@ class Summary:
     days: tuple[GateDay, ...]
     busy_days: DayGroup  # with more than MANY vetoes (S1-196)
     other_days: DayGroup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeSummary:
+    """What was traded, and what came of it; money is in the account's currency."""
+
     buys: int
     sells: int
     liquidations: Mapping[str, int]  # fills that the venue has forced on us, by symbol
@@ -137,12 +133,13 @@ class Summary:
     unvalued: int  # fills and trades that no price converts; left out of the sums
     turnover: float | None  # traded notional over starting equity
     turnover_per_day: float | None
-    model_costs_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnSummary:
+    """How the equity went; returns are fractions."""
+
     equity_start: float | None
-    equity_end: Decimal | None  # exact, of the trading book
-    kept: tuple[Kept, ...]  # beside it; empty where nothing is
-    whole_end: Decimal | None  # both together; None where nothing is kept, or a price is missing
-    exchanged: int  # fills that moved what is kept
     total_return: float | None
     annual_return: float | None
     return_if_worse: Mapping[int, float]  # by how many basis points every fill is worse
@@ -151,6 +148,30 @@ class Summary:
     sortino: float | None
     drawdown: float  # now
     max_drawdown: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A run in numbers; shares are fractions, money is in `currency`, None is undefined."""
+
+    title: str
+    market: str
+    currency: str
+    bars: int
+    first_bar: datetime | None
+    last_bar: datetime | None
+    presence: float | None  # share of the bars due that came
+    interruptions: int
+    decisions: int
+    failures: int
+    gate: GateSummary
+    trading: TradeSummary
+    model_costs_usd: Decimal
+    equity_end: Decimal | None  # exact, of the trading book
+    kept: tuple[Kept, ...]  # beside it; empty where nothing is
+    whole_end: Decimal | None  # both together; None where nothing is kept, or a price is missing
+    exchanged: int  # fills that moved what is kept
+    returns: ReturnSummary
     seats: tuple[SeatSummary, ...]
     deciles: tuple[DecileSummary, ...]  # those with a vote, lowest confidence first
 
@@ -167,12 +188,6 @@ def summarise(
     whole: Decimal | None = None,
 ) -> Summary:
     """The scorecard's state now; `equity` and `whole` are the ledger's exact figures."""
-    curve = card.equity
-    last, total = curve.last, curve.total_return
-    days = _days(card)
-    verdicts = card.verdicts
-    gate = _gate_days(card)
-    turnover = _share(card.traded, curve.first)
     return Summary(
         title=title,
         market=market,
@@ -183,8 +198,24 @@ def summarise(
         presence=card.presence,
         interruptions=card.interruptions,
         decisions=card.decisions,
-        intents=verdicts.intents,
         failures=card.failures,
+        gate=_gate(card),
+        trading=_trading(card),
+        model_costs_usd=model_costs_usd,
+        equity_end=equity,
+        kept=kept,
+        whole_end=whole,
+        exchanged=card.exchanged,
+        returns=_returns(card),
+        seats=tuple(_seat(score) for score in card.seats.by_voter.values()),
+        deciles=tuple(_decile(cell) for cell in card.seats.deciles.cells if cell.count),
+    )
+
+
+def _gate(card: Scorecard) -> GateSummary:
+    verdicts, days = card.verdicts, _gate_days(card)
+    return GateSummary(
+        intents=verdicts.intents,
         vetoes=verdicts.vetoes,
         rejections=_most_first(verdicts.rejections),
         rules=_rules(verdicts),
@@ -194,9 +225,15 @@ def summarise(
         approved_again=verdicts.approved_again,
         referrals=verdicts.referrals,
         referral_ends=_most_first(verdicts.referral_ends),
-        days=gate,
-        busy_days=_group([day for day in gate if day.vetoes > MANY]),
-        other_days=_group([day for day in gate if day.vetoes <= MANY]),
+        days=days,
+        busy_days=_group([day for day in days if day.vetoes > MANY]),
+        other_days=_group([day for day in days if day.vetoes <= MANY]),
+    )
+
+
+def _trading(card: Scorecard) -> TradeSummary:
+    days, turnover = _days(card), _turnover(card)
+    return TradeSummary(
         buys=card.buys,
         sells=card.sells,
         liquidations=_most_first(card.liquidations),
@@ -216,23 +253,27 @@ def summarise(
         unvalued=card.unvalued,
         turnover=turnover,
         turnover_per_day=_per_day(turnover, days),
-        model_costs_usd=model_costs_usd,
+    )
+
+
+def _returns(card: Scorecard) -> ReturnSummary:
+    curve = card.equity
+    last, total = curve.last, curve.total_return
+    return ReturnSummary(
         equity_start=curve.first,
-        equity_end=equity,
-        kept=kept,
-        whole_end=whole,
-        exchanged=card.exchanged,
         total_return=total,
-        annual_return=annual_return(total, days=days) if total is not None else None,
-        return_if_worse=_worse(total, turnover),
+        annual_return=annual_return(total, days=_days(card)) if total is not None else None,
+        return_if_worse=_worse(total, _turnover(card)),
         sharpe=curve.sharpe,
         rolling_sharpe=curve.rolling_sharpe,
         sortino=curve.sortino,
         drawdown=last.drawdown if last is not None else 0.0,
         max_drawdown=curve.max_drawdown,
-        seats=tuple(_seat(score) for score in card.seats.by_voter.values()),
-        deciles=tuple(_decile(cell) for cell in card.seats.deciles.cells if cell.count),
     )
+
+
+def _turnover(card: Scorecard) -> float | None:
+    return _share(card.traded, card.equity.first)
 
 
 def _days(card: Scorecard) -> float:

@@ -396,7 +396,7 @@ async def test_every_answer_leaves_one_stop_that_we_know(stand, mishaps, outcome
     assert (stand.outcomes, stand.line.asked) == (outcomes, asked)
     assert await stand.there() == there
     assert [(STOP, stand.stop.order.trigger, stand.stop.size)] == there
-    assert not stand.engine.has_work
+    assert not stand.engine.outbox.has_work
     assert (await reconcile(stand.engine)).differences == ()
 
 
@@ -417,10 +417,10 @@ async def test_while_a_wish_has_no_answer_nothing_else_of_its_symbol_goes_out(st
     stand.line.questions += [VenueUnavailable("down")] * 2
     stand.wish()
     await stand.after(0)
-    assert stand.engine.unanswered == {STOP}
+    assert stand.engine.outbox.unanswered == {STOP}
     assert not (await reconcile(stand.engine)).reconciled
     await stand.after(30)
-    assert stand.engine.unanswered == set()
+    assert stand.engine.outbox.unanswered == set()
     assert (await reconcile(stand.engine)).reconciled
 
 

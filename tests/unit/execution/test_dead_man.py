@@ -199,7 +199,7 @@ class Scene:
     async def keep(self, after=timedelta(0)):
         """What the task does on its next turn."""
         self.clock.move_to(self.clock.now() + after)
-        async with self.engine.wire:
+        async with self.engine.outbox.wire:
             await self.dead_man._try_to_keep()
 
     async def facts(self, kind):

@@ -200,7 +200,7 @@ async def test_the_same_order_again_changes_nothing(stand):
     await stand.bar()
     stand.engine.settle()
     stand.engine.accept(an_entry("A"))
-    assert not stand.engine.has_work
+    assert not stand.engine.outbox.has_work
     assert stand.line.sent == [an_id("A")]
 
 
@@ -326,7 +326,7 @@ async def test_while_an_order_has_no_answer_nothing_else_of_its_symbol_goes_out(
     stand.engine.accept(an_entry("B"))
     await stand.engine.work()
     assert stand.status("A") is OrderStatus.UNKNOWN
-    assert stand.engine.unanswered == {an_id("A")}
+    assert stand.engine.outbox.unanswered == {an_id("A")}
     assert stand.engine.account(NOON).pending(BTC) == 2
     await stand.after(4)
     assert stand.line.sent == [an_id("A")]
@@ -447,7 +447,7 @@ async def test_cancelling_what_does_not_work_does_nothing(stand, name):
     stand.engine.accept(an_entry("done"))
     await stand.engine.work()
     stand.engine.cancel(an_id(name))
-    assert not stand.engine.has_work
+    assert not stand.engine.outbox.has_work
 
 
 async def test_what_is_not_ours_is_told_and_not_booked(stand):
@@ -546,7 +546,7 @@ async def test_memory_is_flat_however_many_orders_end():
     assert len(blotter._done) == 10
     assert len(blotter._entry_of) == 10
     assert not blotter._live
-    assert not stand.engine.has_work
+    assert not stand.engine.outbox.has_work
 
 
 async def test_an_idle_engine_does_nothing(stand):

@@ -163,7 +163,7 @@ async def test_what_only_reduces_goes_out_between_two_questions(account, monkeyp
     await reconcile(account.engine)
     assert await account.venue.order(an_id("X")) is not None
     assert await account.venue.order(an_id("B")) is None
-    assert list(account.engine.waiting) == [an_id("B")]
+    assert list(account.engine.outbox.waiting) == [an_id("B")]
 
 
 async def test_an_unresolved_order_stops_entries_until_it_is_resolved(account):
@@ -187,7 +187,7 @@ async def test_what_is_being_left_in_peace_is_asked_after_all_the_same(account):
         await account.engine.work()
         account.clock.move_to(account.clock.now() + timedelta(seconds=39))
     account.venue.order = tell
-    assert account.engine._pauses.holds(BTC, account.clock.now())
+    assert account.engine.outbox._pauses.holds(BTC, account.clock.now())
     result = await reconcile(account.engine)
     assert kinds(result) == [DifferenceKind.NEVER_ARRIVED]
     assert result.reconciled

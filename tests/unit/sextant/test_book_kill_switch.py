@@ -30,14 +30,14 @@ async def holding(venue=None, clock=None, **terms):
 
 async def until_flat(house, *, bars=range(1, 30)):
     for number in bars:
-        if not house.book.is_ending(house.clock.now()):
+        if not house.book.latches.is_ending(house.clock.now()):
             return
         await house.bar(FLAT_PRICE, number)
     raise AssertionError(house.left)
 
 
 def resume(house):
-    house.book.lift(Resume(by="Ada", why="over", at=house.clock.now()))
+    house.book.risks.lift(Resume(by="Ada", why="over", at=house.clock.now()))
 
 
 @pytest.mark.req("S1-97")

@@ -24,12 +24,12 @@ def with_capital(settings):
 async def test_what_is_set_aside_moves_the_accounts_anchors_and_no_desks(tmp_path):
     floor = await Floor(with_capital(some_settings(tmp_path))).warm_up()
     book = floor.session.book
-    before, desks = book.state, book.desk_states
+    before, desks = book.state, book.risks.desk_states
     assert desks["chance-btc"].peak_equity == CAPITAL
     book.set_aside(SetAside(at=floor.clock.now(), asset="USDT", amount=HALF))
     assert book.state.peak_equity == before.peak_equity - HALF
     await floor.bar("100 100 100 100")
-    assert book.desk_states == desks
+    assert book.risks.desk_states == desks
     assert book.state.trading is TradingState.ACTIVE
-    part, _ = book._parts["chance-btc"]
+    part, _ = book.risks.parts["chance-btc"]
     assert part.ledger.equity == CAPITAL

@@ -285,7 +285,8 @@ async def test_an_exit_does_not_end_the_position_after(tmp_path):
     first = First(intent=left.intent, quantity=left.quantity)
     ended = Ended(first=first, filled=Quantity(Decimal(0)), left=Quantity(Decimal(1)))
     now = floor.clock.now()
-    assert not floor.session._take_rest(ended, floor.desk, Regime.UNKNOWN, flawed=False, now=now)
+    resting = floor.session.resting
+    assert not resting._take_rest(ended, floor.desk, Regime.UNKNOWN, flawed=False, now=now)
     assert len(await floor.sent(Purpose.EXIT)) == 1
 
 

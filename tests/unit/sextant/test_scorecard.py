@@ -67,7 +67,7 @@ def test_charges_add_up_in_the_currency_of_the_account():
         )
         card.charge(charge, Decimal(rate) if rate else None)
     assert (card.charged, card.unvalued) == (2.0, 1)
-    assert a_summary(card).charged == 2.0
+    assert a_summary(card).trading.charged == 2.0
 
 
 @pytest.mark.req("S1-191")
@@ -78,7 +78,7 @@ def test_fills_add_to_turnover_in_the_currency_of_the_account():
     card.fill(a_fill(Side.SELL, "1000", "0.00002"), Decimal(40_000))
     card.fill(a_fill(Side.SELL), None)
     assert (card.buys, card.sells, card.unvalued) == (1, 2, 1)
-    assert a_summary(card).turnover == pytest.approx(1.0)
+    assert a_summary(card).trading.turnover == pytest.approx(1.0)
 
 
 @pytest.mark.req("S0-42", "S1-190", "S1-193")
@@ -87,12 +87,12 @@ def test_closed_trades():
     for pnl in ("30", "10", "-10", "0"):
         card.close(a_trade(pnl, fees="2.5"))
     card.close(a_trade(None))
-    summary = a_summary(card)
-    assert (summary.trades, summary.unvalued) == (5, 1)
-    assert summary.hit_rate == 0.4
-    assert summary.profit_factor == 4.0
-    assert summary.win_loss_ratio == 2.0  # 20 a win, 10 a loss
-    assert summary.cost_share == 0.25  # 10 of the 40 before fees
+    trading = a_summary(card).trading
+    assert (trading.trades, trading.unvalued) == (5, 1)
+    assert trading.hit_rate == 0.4
+    assert trading.profit_factor == 4.0
+    assert trading.win_loss_ratio == 2.0  # 20 a win, 10 a loss
+    assert trading.cost_share == 0.25  # 10 of the 40 before fees
 
 
 def test_lists_of_fills_and_trades_are_bounded():
@@ -107,9 +107,9 @@ def test_a_veto_counts_under_every_rule_that_objected():
     card = a_scorecard()
     card.verdicts.reject(a_veto("drawdown", "leverage"))
     card.verdicts.reject(a_veto("drawdown"))
-    summary = a_summary(card)
-    assert summary.vetoes == 2
-    assert list(summary.rejections.items()) == [("drawdown", 2), ("leverage", 1)]
+    gate = a_summary(card).gate
+    assert gate.vetoes == 2
+    assert list(gate.rejections.items()) == [("drawdown", 2), ("leverage", 1)]
 
 
 WISH = a_veto("any").intent
@@ -142,9 +142,9 @@ def test_each_desk_has_its_own_count():
     decide(card, desk="other")
     card.verdicts.approve(WISH, ())
     card.verdicts.reject(replace(a_veto("trend"), intent=EXIT))
-    counts = {d.strategy_id: (d.decisions, d.intents) for d in a_summary(card).desks}
+    counts = {d.strategy_id: (d.decisions, d.intents) for d in a_summary(card).gate.desks}
     assert counts == {"desk": (2, 1), "other": (1, 0)}
-    ours = a_summary(card).desks[0]
+    ours = a_summary(card).gate.desks[0]
     assert (ours.approved, ours.vetoed) == (1, 1)
 
 
@@ -152,8 +152,8 @@ def test_what_protection_asks_for_is_no_wish_of_the_desk():
     card = a_scorecard()
     card.verdicts.approve(STOP, ())
     card.verdicts.reject(replace(a_veto("reconciled"), intent=STOP))
-    assert a_summary(card).desks == ()
-    assert a_summary(card).vetoes == 1
+    assert a_summary(card).gate.desks == ()
+    assert a_summary(card).gate.vetoes == 1
 
 
 @pytest.mark.req("S1-125", "S1-126")
@@ -163,7 +163,7 @@ def test_what_went_through_against_a_shadowed_rule_stands_beside_what_others_vet
     card.verdicts.reject(a_veto("trend", "kelly"))
     card.see(a_bar(1, 100), None)
     card.see(a_bar(2, 111), None)  # the target, 110, is 2 R away
-    rows = {(row.rule, row.shadow): row for row in a_summary(card).rules}
+    rows = {(row.rule, row.shadow): row for row in a_summary(card).gate.rules}
     assert list(rows) == [("kelly", False), ("trend", False), ("trend", True)]
     for key, alone in (("trend", True), 1), (("trend", False), 0), (("kelly", False), 0):
         row = rows[key]
@@ -174,7 +174,7 @@ def test_what_went_through_against_a_shadowed_rule_stands_beside_what_others_vet
 def test_shadowed_objections_to_a_vetoed_entry_are_not_taken_for_passed():
     card = a_scorecard()
     card.verdicts.reject(replace(a_veto("kelly"), shadowed=objections("trend")))
-    assert [(row.rule, row.shadow) for row in a_summary(card).rules] == [("kelly", False)]
+    assert [(row.rule, row.shadow) for row in a_summary(card).gate.rules] == [("kelly", False)]
 
 
 @pytest.mark.req("S1-196")
@@ -186,14 +186,14 @@ def test_days_of_many_vetoes_are_held_against_the_others():
             at = START + timedelta(days=day)
             card.verdicts.reject(replace(a_veto("trend"), intent=replace(WISH, decided_at=at)))
     summary = a_summary(card)
-    assert [(d.vetoes, d.rejections) for d in summary.days] == [
+    assert [(d.vetoes, d.rejections) for d in summary.gate.days] == [
         (0, {}),
         (MANY + 1, {"trend": MANY + 1}),
         (MANY, {"trend": MANY}),
     ]
-    assert (summary.busy_days.count, summary.other_days.count) == (1, 2)
-    assert summary.busy_days.mean_change == pytest.approx(-0.1)
-    assert summary.other_days.mean_change == pytest.approx(0.05)
+    assert (summary.gate.busy_days.count, summary.gate.other_days.count) == (1, 2)
+    assert summary.gate.busy_days.mean_change == pytest.approx(-0.1)
+    assert summary.gate.other_days.mean_change == pytest.approx(0.05)
 
 
 def test_second_looks_are_counted():
@@ -205,10 +205,10 @@ def test_second_looks_are_counted():
     for end in ("denied", "consented", "denied"):
         verdicts.refer(a_veto("referral"))
         verdicts.end_referral(end)
-    summary = a_summary(card)
-    assert (summary.revisions, summary.asked_again, summary.approved_again) == (3, 2, 1)
-    assert (summary.referrals, summary.referral_ends) == (3, {"denied": 2, "consented": 1})
-    assert (summary.desks[0].sent_back, summary.desks[0].referred) == (3, 3)
+    gate = a_summary(card).gate
+    assert (gate.revisions, gate.asked_again, gate.approved_again) == (3, 2, 1)
+    assert (gate.referrals, gate.referral_ends) == (3, {"denied": 2, "consented": 1})
+    assert (gate.desks[0].sent_back, gate.desks[0].referred) == (3, 3)
 
 
 @pytest.mark.req("S1-192", "S1-194")
@@ -219,9 +219,9 @@ def test_numbers_a_day_and_what_worse_fills_would_leave():
     card.close(a_trade("10"))
     card.see(a_bar(2 * 1440), Decimal(1_010))
     summary = a_summary(card)
-    assert summary.trades_per_day == 0.5
-    assert summary.turnover_per_day == pytest.approx(0.5)
-    assert summary.return_if_worse == pytest.approx({5: 0.0095, 10: 0.009, 25: 0.0075})
+    assert summary.trading.trades_per_day == 0.5
+    assert summary.trading.turnover_per_day == pytest.approx(0.5)
+    assert summary.returns.return_if_worse == pytest.approx({5: 0.0095, 10: 0.009, 25: 0.0075})
 
 
 def test_a_run_of_an_hour_says_nothing_about_days_and_years():
@@ -229,15 +229,17 @@ def test_a_run_of_an_hour_says_nothing_about_days_and_years():
     card.see(a_bar(0), Decimal(1_000))
     card.see(a_bar(60), Decimal(1_010))
     summary = a_summary(card)
-    assert (summary.trades_per_day, summary.turnover_per_day, summary.annual_return) == (None,) * 3
-    assert summary.total_return == pytest.approx(0.01)
+    assert (summary.trading.trades_per_day, summary.trading.turnover_per_day) == (None, None)
+    assert summary.returns.annual_return is None
+    assert summary.returns.total_return == pytest.approx(0.01)
 
 
 def test_a_run_without_a_bar_has_a_summary():
     summary = a_summary(a_scorecard(), equity=None)
     assert (summary.bars, summary.first_bar, summary.equity_end) == (0, None, None)
-    assert (summary.total_return, summary.turnover, summary.hit_rate) == (None,) * 3
-    assert summary.return_if_worse == {}
+    assert (summary.trading.turnover, summary.trading.hit_rate) == (None, None)
+    assert summary.returns.total_return is None
+    assert summary.returns.return_if_worse == {}
 
 
 def test_the_last_figure_is_the_ledgers_own():

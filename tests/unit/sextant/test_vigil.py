@@ -60,4 +60,4 @@ async def test_a_doubt_is_no_word_of_the_venue():
     assert [d.kind for d in doubt.differences] == [DifferenceKind.ASLEEP]
     again = an_engine(engine.venue, clock, journal)
     await again.recover(journal.facts())
-    assert engine._reconciled_at == again._reconciled_at == NOON
+    assert engine._charges_due.since == again._charges_due.since == NOON - timedelta(hours=1)
