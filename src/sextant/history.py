@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, pairwise
+from itertools import pairwise
 from math import isnan
 
 from data.bar import Bar, Timeframe
@@ -42,12 +42,6 @@ class MarketPast:
             symbol: {size: len(bars) for size, bars in sizes.items()}
             for symbol, sizes in self.bars.items()
         }
-
-    @property
-    def facts(self) -> list[PastKnown]:
-        """The same as the journal has it."""
-        sizes = (sizes.values() for sizes in self.bars.values())
-        return [PastKnown(bars=tuple(bars)) for bars in chain.from_iterable(sizes)]
 
 
 def linked(needs: Mapping[Timeframe, int]) -> dict[Timeframe, int]:
@@ -125,12 +119,21 @@ class PastOnRecord:
     """What a journal says that runs began with."""
 
     def __init__(self) -> None:
-        self._bars: dict[Symbol, dict[Timeframe, Sequence[Bar]]] = {}
+        self._bars: dict[tuple[Symbol, Timeframe], tuple[Bar, ...]] = {}
 
     def take(self, known: PastKnown) -> None:
-        """Take in what the next run may begin with; a start that was killed says so in vain."""
+        """Take in what runs may begin with from now on; the newest of a symbol and size counts."""
         newest = known.bars[-1]
-        self._bars.setdefault(newest.symbol, {})[newest.timeframe] = known.bars
+        self._bars[newest.symbol, newest.timeframe] = known.bars
+
+    def lacks(self, past: MarketPast) -> list[PastKnown]:
+        """What of `past` is not on record, digit by digit: starts in a row begin with the same."""
+        return [
+            PastKnown(bars=tuple(bars))
+            for symbol, sizes in past.bars.items()
+            for size, bars in sizes.items()
+            if repr(tuple(bars)) != repr(self._kept(symbol, size))
+        ]
 
     def of(self, run: RunStarted, base: Timeframe) -> MarketPast:
         """What `run`, which follows, began with.
@@ -141,7 +144,7 @@ class PastOnRecord:
         past = MarketPast(
             base=base,
             bars={
-                symbol: {size: self._bars.get(symbol, {}).get(size, ()) for size in sizes}
+                symbol: {size: self._kept(symbol, size) for size in sizes}
                 for symbol, sizes in run.past.items()
             },
         )
@@ -151,6 +154,9 @@ class PastOnRecord:
                 " have them: what was decided on them cannot be made again"
             )
         return past
+
+    def _kept(self, symbol: Symbol, size: Timeframe) -> tuple[Bar, ...]:
+        return self._bars.get((symbol, size), ())
 
 
 def warm_up(desks: Sequence[Desk], past: MarketPast) -> None:

@@ -211,7 +211,7 @@ async def _furnish(
     started = wiring.run_started(
         settings, venue.venue, seats, market.name, now, past, resumed=known.resumed
     )
-    for fact in (*([cleared] if cleared is not None else []), *past.facts, started):
+    for fact in (*([cleared] if cleared is not None else []), *before.past.lacks(past), started):
         journal.write(fact)
     _take_up(session, known, journal, now)
     await _reconcile(engine)  # with the book listening: trades may have closed

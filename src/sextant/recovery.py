@@ -20,8 +20,10 @@ from sextant.facts import (
     FlawsSeen,
     ModelCosts,
     NewsSeen,
+    PastKnown,
     RunStarted,
 )
+from sextant.history import PastOnRecord
 from sextant.outside import Outside
 from sextant.referrals import End, ReferralEnded
 from sextant.settings import AccountSettings, DeskSettings, Settings
@@ -50,6 +52,7 @@ class Recollection:
         self.guard = UNTOLD  # of resting entries, as last changed
         self.liquidations = UnheededLiquidations()
         self.naked_seen: dict[Symbol, NakedSeen] = {}  # the newest, by symbol
+        self.past = PastOnRecord()
         self.newest: dict[Symbol, datetime] = {}  # close of the newest bar seen, by symbol
 
     async def following(self, facts: AsyncIterable[object]) -> AsyncIterator[object]:
@@ -72,6 +75,8 @@ class Recollection:
                 self._outside.learn(fact.item)
             case ModelCosts():
                 self._costs = fact
+            case PastKnown():
+                self.past.take(fact)
             case RunStarted():
                 self._run = fact
                 self.newest |= {Symbol(s): at for s, at in fact.warmed_up_to.items()}
