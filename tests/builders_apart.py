@@ -68,7 +68,7 @@ class ExchangeProcess:
     @property
     def now(self) -> datetime:
         """Its time."""
-        with urllib.request.urlopen(f"{self.url}{TIME_PATH}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}{TIME_PATH}", timeout=60) as answer:
             return datetime.fromisoformat(json.load(answer)["now"])
 
     def start(self) -> None:
@@ -89,7 +89,7 @@ class ExchangeProcess:
     def wait(self) -> str:
         """What it said when it ended by itself."""
         assert self._process is not None
-        self._process.communicate(timeout=60)
+        self._process.communicate(timeout=300)
         self._process = None
         return self.said
 

@@ -1,28 +1,23 @@
 """Binance's adapter before its venue on loopback: as a whole, and as an arena of the contract."""
 
-import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
+from typing import ClassVar
 
 from data.clock import SystemClock
 from data.feeds.binance import rate_budget
+from execution.venue import VenueUnavailable
 from execution.venues.binance_exchange import BinanceExchange
 from execution.venues.binance_limits import BinanceLimits
 from execution.venues.binance_line import BinanceLine, Keys
 from execution.venues.binance_wire import MarginType, Terms, TriggerPrice
-from execution.venues.ccxt_venue import CcxtVenue, CcxtVenueSettings
+from execution.venues.ccxt_venue import CcxtVenue
 from sextant.rehearsal.faults import NO_FAULTS
+from tests.builders_exchange_venue import A_MINUTE, OFTEN, PATIENCE, ExchangeArena, at_work
 from tests.builders_venue import BTC, NOON
-from tests.fakes_binance import ETH, KEY, SECRET, BinanceAccount, BinanceVenueServer
+from tests.fakes_binance import ETH, KEY, LISTEN_KEY, SECRET, BinanceAccount, BinanceVenueServer
 from tests.fakes_kraken import QuickClock
-
-OFTEN = CcxtVenueSettings(
-    look_every=timedelta(seconds=30),
-    first_redial=timedelta(milliseconds=10),
-    last_redial=timedelta(milliseconds=100),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +55,7 @@ def an_adapter(
     limits=None,
     testnet=False,
     since=None,
-    patience=timedelta(seconds=5),
+    patience=PATIENCE,
 ):
     """An adapter whose venue is neither open nor running."""
     clock, terms = clock or SystemClock(), terms or some_terms()
@@ -100,70 +95,97 @@ async def another(server, **options):
 async def a_site(*, running=True, clock=None, faults=NO_FAULTS, account=None, **options):
     """A venue at an exchange of its own, with the market at 100."""
     account = account or BinanceAccount(clock or SystemClock())
-    async with BinanceVenueServer(account, faults) as server:
-        site = an_adapter(server, clock=clock, **options)
-        try:
-            await site.venue.open()
-            async with asyncio.TaskGroup() as tasks:
-                task = tasks.create_task(site.venue.run()) if running else None
-                if running:
-                    await until(lambda: server.peers)
-                yield site
-                if task is not None:
-                    task.cancel()
-        finally:
-            await site.venue.close()
+    async with (
+        BinanceVenueServer(account, faults) as server,
+        another(server, clock=clock, **options) as site,
+        at_work(site.venue, running=running, is_heard=lambda: server.peers),
+    ):
+        yield site
 
 
-async def until(condition):
-    """Return once `condition` holds: what comes over a socket takes its time."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - a socket tells nobody
-            await asyncio.sleep(0.001)  # noqa: TID251 - for the socket's sake
+def foreign(account, quantity, *, price=None, market="BTCUSDT", name="web_x"):
+    """What somebody else does on the same account."""
+    side = "BUY" if not quantity.startswith("-") else "SELL"
+    form = {"symbol": market, "side": side, "positionSide": "BOTH", "type": "MARKET"}
+    form |= {"quantity": quantity.lstrip("-"), "newClientOrderId": name}
+    if price is not None:
+        form |= {"type": "LIMIT", "price": price, "timeInForce": "GTC"}
+    return account.place(form)
 
 
-class AheadClock(SystemClock):
-    """The machine's clock, put forward."""
+class BinanceArena(ExchangeArena):
+    """Binance's USD-M futures."""
 
-    ahead = timedelta(0)
+    requests: ClassVar = {
+        "order": "POST order",
+        "stop": "POST algoOrder",
+        "balances": "GET account",
+    }
+    busy = VenueUnavailable
+    says_too_late = "-1021"
 
-    def now(self):
-        return super().now() + self.ahead
+    def opened(self, *, entries_rest=None, **options):
+        terms = some_terms(receive_window=A_MINUTE, entries_rest=entries_rest)
+        return a_site(clock=self.clock, terms=terms, **options)
 
+    @property
+    def server(self):
+        return self.site.server
 
-class BinanceArena:
-    """Binance through ccxt before a venue on loopback; others trade each bar's four prices."""
+    @property
+    def mischief(self):
+        return self.server.mischief
 
-    liquidates = False
-
-    def __init__(self):
-        self._stack = AsyncExitStack()
-        self._clock = AheadClock()
-
-    async def __aenter__(self):
-        self._site = await self._stack.enter_async_context(a_site(clock=self._clock))
-        self.venue = self._site.venue
-        return self
-
-    async def __aexit__(self, *_):
-        await self._stack.aclose()
+    def trade(self, price, quantity):
+        self.site.account.trade(BTC, price, quantity)
 
     async def levy(self, amount):
         """Have so much funding paid."""
-        self._site.account.fund(BTC, amount)
-
-    async def later(self, span):
-        """Let time pass, at the exchange and here."""
-        self._clock.ahead += span
-        self._site.account.pass_time()
+        self.site.account.fund(BTC, amount)
 
     async def deposit(self, amount):
         """Have money come from elsewhere."""
-        self._site.account.deposit(amount)
+        self.site.account.deposit(amount)
 
-    async def move(self, prices, *, volume="1000"):
-        """A tenth of the volume reaches our orders, as in the other arenas."""
-        quantity = str(Decimal(volume) / 10)
-        for price in prices.split():
-            self._site.account.trade(BTC, price, quantity)
-        await self.venue.look()
+    def pass_time(self):
+        self.site.account.pass_time()
+
+    def placed(self):
+        """The client order ids of what it has taken."""
+        return self.site.account.names()
+
+    @property
+    def is_heard(self):
+        return bool(self.server.peers)
+
+    def let_go(self):
+        self.server.let_go()
+
+    def close_sockets(self):
+        self.server.close_sockets()
+
+    def hide_orders(self):
+        """Do not know the next order that is asked for."""
+        body = '{"code":-2013,"msg":"Order does not exist."}'
+        self.server.instead["GET order"] = [(400, body)]
+
+    async def place_foreign(self):
+        """Somebody else's order rests."""
+        foreign(self.site.account, "1", price="50")
+
+    @asynccontextmanager
+    async def another(self, *, clock=None):
+        """One more process of ours; its venue is not open."""
+        terms = some_terms(receive_window=A_MINUTE)
+        async with another(self.server, clock=clock or self.clock, terms=terms) as site:
+            yield site.venue
+
+    @property
+    def secrets(self):
+        return [KEY, SECRET, LISTEN_KEY]
+
+    @property
+    def speakers(self):
+        """Whoever could say a secret by its repr."""
+        site = self.site
+        return [Keys(key=KEY, secret=SECRET), site.line, site.exchange, site.venue]

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -20,9 +20,6 @@ from typing import TypeVar
 import pytest
 
 from data.account import ClosedTrade
-from data.bar import Bar
-from data.clock import PacedClock
-from data.feed import MarketEvent
 from data.postgres.embedded import database
 from data.postgres.pool import connect
 from execution.charge import Charge
@@ -114,9 +111,7 @@ CARE = """
     max_age = "PT5M"
 """
 
-_MAIN = "from sextant.cli import main; main()"
-
-# Runs the command line and ends itself without a word at the event loop's n-th callback.
+# Ends itself without a word at the event loop's n-th callback.
 _DIES_AFTER = """
     import asyncio, os, signal, sys
     left, run = int(sys.argv.pop(1)), asyncio.Handle._run
@@ -127,8 +122,6 @@ _DIES_AFTER = """
             os.kill(os.getpid(), signal.SIGKILL)
         run(handle)
     asyncio.Handle._run = counted
-    from sextant.cli import main
-    main()
 """
 
 # The same at the n-th call of a method, before or after it has done its work, by any signal. Where
@@ -176,6 +169,14 @@ _SIGNALLED_AT = """
         setattr(target, name, marked if inspect.iscoroutinefunction(work) else marked_at_once)
     for number in range(int(sys.argv.pop(1))):
         arm(number, *(sys.argv.pop(1) for _ in range(4)))
+"""
+
+# The command line, of which a made-up market waits for its daemon; what goes before it has been
+# done by then, so that whoever imports a function by its name has the one that was put in place.
+_MAIN = f"""
+    sys.path.append({str(ROOT)!r})
+    from tests.held_market import hold_markets
+    hold_markets()
     from sextant.cli import main
     main()
 """
@@ -196,42 +197,6 @@ def a_config(
     storage = f'[storage]\nfolder = "{state or folder / "state"}"\n'
     path.write_text(head + textwrap.dedent(text) + market + storage)
     return path
-
-
-class HeldClock(PacedClock):
-    """Runs no further than `limit`, so that a slow machine does not fall behind the market."""
-
-    limit: datetime | None = None
-
-    def now(self) -> datetime:
-        now = super().now()
-        return now if self.limit is None else min(now, self.limit)
-
-
-class InStep:
-    """A feed that holds the clock of `house`, which stands, until the next bar; after the last it
-    lets go of it.
-    """
-
-    _AHEAD = timedelta(minutes=1)
-
-    def __init__(self, house: House, *first: MarketEvent) -> None:
-        assert isinstance(house.clock, HeldClock)
-        self._house, self._clock = house, house.clock
-        self._first = first
-        self._clock.limit = self._clock.now() + self._AHEAD
-
-    async def events(self) -> AsyncIterator[MarketEvent]:
-        clock = self._clock
-        try:
-            for event in self._first:
-                yield event
-            async for event in self._house.feed.events():
-                if isinstance(event, Bar):  # an old one does not set the time back
-                    clock.limit = max(clock.limit or event.closed_at, event.closed_at + self._AHEAD)
-                yield event
-        finally:
-            clock.limit = None
 
 
 @dataclass(frozen=True)
@@ -255,10 +220,10 @@ class Rehearsal:
 
     def audited(self) -> Ended:
         """The product's own audit; code 0 is sound."""
-        return _ended(self._spawn(_MAIN, command=("audit",)))
+        return _ended(self._spawn("import sys", command=("audit",)))
 
     def started(self, bars: int | None = None) -> subprocess.Popen[str]:
-        return self._spawn(_MAIN, bars=bars)
+        return self._spawn("import sys", bars=bars)
 
     def killed_after(self, callbacks: int) -> Ended:
         """A daemon that dies by SIGKILL at this callback of its event loop."""
@@ -296,8 +261,16 @@ class Rehearsal:
     ) -> subprocess.Popen[str]:
         limit = [] if bars is None else ["--bars", str(bars)]
         run = [*command, "--config", str(self.config), *limit]
+        program = textwrap.dedent(code) + textwrap.dedent(_MAIN)
         return subprocess.Popen(
-            [sys.executable, "-B", "-c", textwrap.dedent(code), *arguments, *run],
+            [
+                sys.executable,
+                "-B",
+                "-c",
+                program,
+                *arguments,
+                *run,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -662,12 +635,7 @@ CHECKS = (
 
 
 async def ran(config: Path, bars: int) -> House:
-    """The house of a daemon that ran in this process for so many bars; it is closed by now.
-
-    Where the fixture `held_clock` is in force, the market waits for it.
-    """
+    """The house of a daemon that ran in this process for so many bars; it is closed by now."""
     async with open_house(load_settings(config)) as house:
-        held = isinstance(house.clock, HeldClock)
-        living = replace(house, feed=InStep(house)) if held else house
-        await Daemon(living, max_bars=bars).run(view=False)
+        await Daemon(house, max_bars=bars).run(view=False)
     return house

@@ -25,21 +25,28 @@ from unittest.mock import patch
 from ccxt.async_support.base.exchange import Exchange as Client
 from ccxt.async_support.base.ws.client import Client as Socket
 
-from data.bar import Bar, Timeframe
 from data.clock import ManualClock
 from data.collect.patience import Patience
 from data.instrument import Side
-from data.regime import Regime
 from execution.reconcile import reconcile
-from risk.intent import Direction, OrderIntent, Purpose, intent_id
-from risk.market import Market
+from risk.intent import Purpose, intent_id
 from sextant import venues
 from sextant.facts import BarSeen
 from sextant.market import Site
 from sextant.rehearsal.market import MarketTrade
 from sextant.rehearsal.record import AccountRecord
 from sextant.rehearsal.server import RehearsalServer, Terms
-from tests.builders_lies_life import Diary, Died, Life, Story, codecs, settings_of
+from tests.builders_lies_life import (
+    Diary,
+    Died,
+    Life,
+    Story,
+    a_still_bar,
+    an_entry,
+    an_exit,
+    codecs,
+    settings_of,
+)
 from tests.builders_rehearsal import GENEROUS, NOON, PRICES
 from tests.builders_venue import BTC, XRP
 from tests.mortal import asked
@@ -339,21 +346,17 @@ class HeldWorld:
     async def enter(self, name, symbol, side, quantity, stop, target, limit):
         """A desk decides once; what dies with its process is not decided again."""
         assert self.is_trading, "an entry meets nobody"
-        now, sign = self.clock.now(), side.sign
-        intent = OrderIntent(
-            intent_id=id_of(name),
-            strategy_id="desk",
-            symbol=symbol,
-            purpose=Purpose.ENTRY,
-            direction=Direction.LONG if side is Side.BUY else Direction.SHORT,
-            decided_at=now,
-            confidence=0.9,
-            quantity=Decimal(quantity) * sign,
+        intent = an_entry(
+            "desk",
+            symbol,
+            Decimal(quantity) * side.sign,
+            self.clock.now(),
+            asked_at=decided_at(name),
             stop=Decimal(stop),
             target=Decimal(target),
             limit=None if limit is None else Decimal(limit),
         )
-        self._judge(intent)
+        self.life.judge(intent, self.prices[symbol])
 
     async def leave(self, symbol):
         """A desk wants out, and says so at every step until it is."""
@@ -368,34 +371,7 @@ class HeldWorld:
         held = book.account(now).held(symbol)
         if not held or any(o.order.exits and o.order.symbol == symbol for o in book.engine.orders):
             return
-        intent = OrderIntent(
-            intent_id=intent_id("desk", symbol, now, Purpose.EXIT),
-            strategy_id="desk",
-            symbol=symbol,
-            purpose=Purpose.EXIT,
-            direction=Direction.CLOSE,
-            decided_at=now,
-            confidence=0.9,
-            quantity=-held,
-            reduce_only=True,
-        )
-        self._judge(intent)
-
-    def _judge(self, intent):
-        book, now = self.life.book, self.clock.now()
-        price = self.prices[intent.symbol]
-        market = Market(
-            instrument=book.engine.instruments[intent.symbol],
-            price=price,
-            priced_at=now,
-            rate=Decimal(1),
-            spread_bps=1.0,
-            atr=float(price) / 1000,
-            regime=Regime.TRENDING_BULL,
-        )
-        verdict = book.judge(intent, market, now=now)
-        self.tell(f"judged {intent.purpose} {intent.intent_id}: {_in_short(verdict)}")
-        book.act(verdict, now=now)
+        self.life.judge(an_exit("desk", symbol, -held, now), self.prices[symbol])
 
     async def cancel(self, name):
         """A desk takes its order back, and says so until it is gone."""
@@ -417,7 +393,7 @@ class HeldWorld:
         """Those that close now; one that died unseen comes again."""
         now = self.clock.now()
         for symbol in (BTC, XRP):
-            bar = _bar(symbol, self._traded[symbol], now)
+            bar = a_still_bar(symbol, self._traded[symbol], now)
             while (symbol, now) not in self.life.bars and self.is_trading:
                 self.prices[symbol] = bar.close
                 await self.life.session.take(bar)
@@ -454,24 +430,6 @@ class HeldWorld:
     def _end_naked(self, symbol):
         since = self._naked.pop(symbol)
         self.spans.append(Naked(symbol=symbol, since=since, until=self.clock.now()))
-
-
-def _in_short(verdict):
-    objections = getattr(verdict, "objections", None)
-    return type(verdict).__name__ if objections is None else [str(o.rule) for o in objections]
-
-
-def _bar(symbol, price, closed_at):
-    return Bar(
-        symbol=symbol,
-        timeframe=Timeframe.M1,
-        closed_at=closed_at,
-        open=price,
-        high=price,
-        low=price,
-        close=price,
-        volume=Decimal(1),
-    )
 
 
 async def _pass(seconds):

@@ -1,22 +1,24 @@
 """Hyperliquid's adapter before a server on loopback: as a whole, and as an arena."""
 
-import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+import uuid
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import ClassVar
 
 from data.clock import SystemClock
 from data.feeds.rate_budget import RateBudget
 from data.instrument import Symbol
 from execution.fill import Fill
 from execution.venue import OrderChanged
-from execution.venues.ccxt_venue import CcxtVenue, CcxtVenueSettings
+from execution.venues.ccxt_venue import CcxtVenue
 from execution.venues.hyperliquid_exchange import HyperliquidExchange
 from execution.venues.hyperliquid_limits import IP_CAPACITY, IP_PER_SECOND, HyperliquidLimits
 from execution.venues.hyperliquid_line import HyperliquidLine, Keys
-from execution.venues.hyperliquid_wire import Terms, milliseconds
+from execution.venues.hyperliquid_wire import Terms
 from risk.approval import _SEAL
+from tests.builders_exchange_venue import A_MINUTE, OFTEN, PATIENCE, ExchangeArena, at_work
 from tests.builders_venue import BTC as TETHERED
 from tests.builders_venue import NOON, approved
 from tests.fakes_hyperliquid_venue import AGENT_KEY, HyperliquidVenueServer
@@ -24,11 +26,9 @@ from tests.fakes_kraken import QuickClock
 
 BTC = Symbol("BTC/USDC")
 TERMS = Terms(slippage=Decimal("0.01"), stop_slippage=Decimal("0.1"), deadline=timedelta(seconds=5))
-OFTEN = CcxtVenueSettings(
-    look_every=timedelta(seconds=30),
-    first_redial=timedelta(milliseconds=10),
-    last_redial=timedelta(milliseconds=100),
-)
+LENIENT = replace(TERMS, deadline=A_MINUTE)
+LIMIT = {"limit": {"tif": "Gtc"}}
+FOREIGN = {"a": 0, "b": True, "p": "50", "s": "1", "r": False, "t": LIMIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,10 @@ async def a_venue(
     clock=None,
     agent_key=AGENT_KEY,
     limits=None,
-    patience=timedelta(seconds=5),
+    patience=PATIENCE,
     urls=None,
     testnet=False,
+    terms=TERMS,
 ):
     """An adapter on a server's account: one process of ours."""
     clock = clock or SystemClock()
@@ -78,7 +79,7 @@ async def a_venue(
     )
     exchange = HyperliquidExchange(
         line,
-        terms=TERMS,
+        terms=terms,
         clock=clock,
         limits=limits,
         since=SystemClock().now() - timedelta(hours=1),
@@ -91,18 +92,17 @@ async def a_venue(
 
 
 @asynccontextmanager
-async def a_site(*, running=True, source="a", **options):
-    """A venue that runs, at a server of its own with the market at 100; nothing wrong was sent."""
-    async with HyperliquidVenueServer(SystemClock(), source=source) as server:
-        async with a_venue(server, **options) as site:
-            await site.venue.open()
-            async with asyncio.TaskGroup() as tasks:
-                task = tasks.create_task(site.venue.run()) if running else None
-                if running:
-                    await until(lambda: server.is_heard)
-                yield site
-                if task is not None:
-                    task.cancel()
+async def a_site(*, running=True, source="a", clocked=None, **options):
+    """A venue that runs, at a server of its own with the market at 100; nothing wrong was sent.
+
+    The server's clock is `clocked`, or the machine's.
+    """
+    async with HyperliquidVenueServer(clocked or SystemClock(), source=source) as server:
+        async with (
+            a_venue(server, **options) as site,
+            at_work(site.venue, running=running, is_heard=lambda: server.is_heard),
+        ):
+            yield site
         assert server.wrongs == []
 
 
@@ -111,47 +111,78 @@ def usdc(name, quantity, **options):
     return approved(name, quantity, symbol=BTC, **options)
 
 
-async def until(condition):
-    """Return once `condition` holds: what comes over a socket takes its time."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - a socket tells nobody
-            await asyncio.sleep(0.001)  # noqa: TID251 - for the socket's sake
+class HyperliquidArena(ExchangeArena):
+    """Hyperliquid, which trades in USDC."""
 
+    requests: ClassVar = {"order": "exchange", "stop": "exchange", "balances": "info"}
+    says_too_late = "expired"
 
-class HyperliquidArena:
-    """Hyperliquid through ccxt; others trade each bar's four prices."""
+    def opened(self, **options):
+        return a_site(clock=self.clock, clocked=self.clock, terms=LENIENT, **options)
 
-    liquidates = False
+    def said(self, venue):
+        return _Tethered(venue)
 
-    def __init__(self):
-        self._stack = AsyncExitStack()
+    @property
+    def server(self):
+        return self.site.server
 
-    async def __aenter__(self):
-        self._site = await self._stack.enter_async_context(a_site())
-        self.venue = _Tethered(self._site.venue)
-        return self
+    @property
+    def mischief(self):
+        return self.server.mischief
 
-    async def __aexit__(self, *_):
-        await self._stack.aclose()
+    def trade(self, price, quantity):
+        self.server.account.trade("BTC", Decimal(price), Decimal(quantity))
 
     async def levy(self, amount):
         """Have so much funding paid; a coin has one payment at a time."""
-        self._site.server.account.fund("BTC", amount)
-        await asyncio.sleep(0.002)  # noqa: TID251 - the venue's times are milliseconds
-
-    async def later(self, span):
-        """Let time pass at the exchange."""
-        await self._site.server.pass_time(milliseconds(SystemClock().now() + span))
+        self.server.account.fund("BTC", amount)
+        self.clock.ahead += timedelta(milliseconds=1)  # the venue's times are milliseconds
 
     async def deposit(self, amount):
         """Have money come from elsewhere."""
-        await self._site.server.deposit(str(amount))
+        await self.server.deposit(str(amount))
 
-    async def move(self, prices, *, volume="1000"):
-        """A tenth of the volume reaches our orders, as in the other arenas."""
-        for price in prices.split():
-            await self._site.server.trade("BTC", price, str(Decimal(volume) / 10))
-        await self._site.venue.look()
+    def pass_time(self):
+        self.server.account.pass_time(self.server.account.now_ms)
+
+    def placed(self):
+        """The client order ids of what it has taken."""
+        return [str(uuid.UUID(cloid[2:])) for cloid in self.server.placed]
+
+    @property
+    def is_heard(self):
+        return self.server.is_heard
+
+    def let_go(self):
+        self.server.let_go()
+
+    def close_sockets(self):
+        self.server.hang_up()
+
+    def hide_orders(self):
+        """Do not know the next order that is asked for."""
+        self.server.hides_orders = 1
+
+    async def place_foreign(self):
+        """Somebody else's order rests."""
+        await self.server.place(FOREIGN)
+
+    @asynccontextmanager
+    async def another(self, *, clock=None):
+        """One more process of ours; its venue is not open."""
+        async with a_venue(self.server, clock=clock or self.clock, terms=LENIENT) as site:
+            yield _Tethered(site.venue)
+
+    @property
+    def secrets(self):
+        sent = [body for path, body in self.server.requests if path == "/exchange"]
+        return [AGENT_KEY, *(body["signature"]["r"] for body in sent)]
+
+    @property
+    def speakers(self):
+        """Whoever could say a secret by its repr."""
+        return [keys_of(self.server), self.site.line, self.site.exchange, self.site.venue]
 
 
 class _Tethered:

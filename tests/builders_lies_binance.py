@@ -1,12 +1,9 @@
 """Binance's USD-M futures in a story: the account on loopback that its adapter is tested before."""
 
-import contextlib
-import os
-from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from unittest.mock import patch
+from typing import ClassVar
 
 from data.instrument import Side
 from execution.dead_man import DeadManSettings
@@ -27,19 +24,19 @@ class BinanceThere(LateThere):
     """It keeps all that has happened, whatever becomes of its lines."""
 
     placing = "POST order"
+    line = binance_line, "BinanceLine"
+    keys: ClassVar = {"BINANCE_API_KEY": KEY, "BINANCE_API_SECRET": SECRET}
 
     def __init__(self, world):
         super().__init__(world)
         patient = world.script.patient
         venue = BinanceVenueSettings(
             kind="binanceusdm",
-            leverage=dict.fromkeys(self.place.symbols, 3),
             receive_window=timedelta(seconds=60 if patient else 5),
             dead_man=DeadManSettings(
                 deadline=timedelta(minutes=15), renew_every=timedelta(minutes=2)
             ),
-            look_every=timedelta(seconds=30),
-            first_redial=timedelta(seconds=1),
+            **self.watched,
         )
         self.settings = perpetual_settings_of(venue, self.place.symbols, patient=patient)
         self.account = BinanceAccount(self.clock)
@@ -47,18 +44,6 @@ class BinanceThere(LateThere):
         self.account.trade(self.first, "40000")
         self.account.trade(self.second, "2000")
         self.server = BinanceVenueServer(self.account, NO_FAULTS)
-
-    @contextlib.contextmanager
-    def in_place(self):
-        """What the daemon opens is here."""
-        keys = {"BINANCE_API_KEY": KEY, "BINANCE_API_SECRET": SECRET}
-        real = binance_line.BinanceLine
-
-        def line(*args, **options):
-            return real(*args, **options, urls=self.server.urls)
-
-        with patch.dict(os.environ, keys), patch.object(binance_line, "BinanceLine", line):
-            yield
 
     def place_foreign_orders(self):
         """Somebody else's: two that would buy, and a stop that would open a position."""
@@ -141,10 +126,6 @@ class BinanceThere(LateThere):
         return self.account._position(self._market(symbol))
 
     @property
-    def balances(self):
-        return Counter(self.account.books.balances)
-
-    @property
     def fills(self):
         return {
             f"{row['symbol']}-{row['orderId']}-{row['id']}": Fill(
@@ -178,12 +159,6 @@ class BinanceThere(LateThere):
 
     async def trade(self, symbol, price, quantity, side):
         self.account.trade(symbol, str(price), str(self.instruments[symbol].quantity(quantity)))
-
-    def lag(self, symbol, span):
-        self.account.lags[self._market(symbol)] = span
-
-    def lag_orders(self, symbol, span):
-        self.account.order_lags[self._market(symbol)] = span
 
     def fund(self, symbol, amount):
         self.account.fund(symbol, amount)

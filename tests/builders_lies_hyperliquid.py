@@ -1,14 +1,10 @@
 """Hyperliquid in a story: the server on loopback that its adapter is tested before."""
 
-import contextlib
 import itertools
-import os
 import uuid
-from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from unittest.mock import patch
 
 from data.instrument import Side, Symbol
 from execution.dead_man import DeadManSettings
@@ -28,21 +24,20 @@ class HyperliquidThere(LateThere):
     """It keeps all that has happened, whatever becomes of its lines."""
 
     placing = "exchange"
+    line = hyperliquid_line, "HyperliquidLine"
 
     def __init__(self, world):
         super().__init__(world)
         patient = world.script.patient
         venue = HyperliquidVenueSettings(
             kind="hyperliquid",
-            leverage=dict.fromkeys(self.place.symbols, 3),
             slippage=Decimal("0.01"),
             stop_slippage=Decimal("0.1"),
             order_deadline=timedelta(seconds=60 if patient else 5),
             dead_man=DeadManSettings(
                 deadline=timedelta(minutes=10), renew_every=timedelta(minutes=2)
             ),
-            look_every=timedelta(seconds=30),
-            first_redial=timedelta(seconds=1),
+            **self.watched,
         )
         self.settings = perpetual_settings_of(venue, self.place.symbols, patient=patient)
         self.server = HyperliquidVenueServer(self.clock)
@@ -51,20 +46,10 @@ class HyperliquidThere(LateThere):
         self.account.trade(self.second.base, Decimal(2_000), Decimal(1))
         self._seen = 0  # orders
 
-    @contextlib.contextmanager
-    def in_place(self):
-        """What the daemon opens is here."""
-        keys = {
-            "HYPERLIQUID_AGENT_KEY": f"0x{AGENT_KEY}",
-            "HYPERLIQUID_ACCOUNT": self.server.master,
-        }
-        real = hyperliquid_line.HyperliquidLine
-
-        def line(*args, **options):
-            return real(*args, **options, urls=self.server.urls)
-
-        with patch.dict(os.environ, keys), patch.object(hyperliquid_line, "HyperliquidLine", line):
-            yield
+    @property
+    def keys(self):
+        account = self.server.master
+        return {"HYPERLIQUID_AGENT_KEY": f"0x{AGENT_KEY}", "HYPERLIQUID_ACCOUNT": account}
 
     def place_foreign_orders(self):
         """Somebody else's: two that would buy, and a stop that would open a position."""
@@ -123,10 +108,6 @@ class HyperliquidThere(LateThere):
         return self.account.positions()[symbol.base]
 
     @property
-    def balances(self):
-        return Counter(self.account.books.balances)
-
-    @property
     def fills(self):
         return {
             str(row["tid"]): Fill(
@@ -159,12 +140,6 @@ class HyperliquidThere(LateThere):
             symbol.base, _on_grid(price), self.instruments[symbol].quantity(quantity)
         )
 
-    def lag(self, symbol, span):
-        self.account.lags[symbol.base] = span
-
-    def lag_orders(self, symbol, span):
-        self.account.order_lags[symbol.base] = span
-
     def fund(self, symbol, amount):
         """A coin has one payment at a time."""
         now = self.account.now_ms
@@ -177,6 +152,9 @@ class HyperliquidThere(LateThere):
         kept = self.account.orders[standing.key]
         if kept.is_open:
             self.account._cancel(kept, "marginCanceled")
+
+    def _market(self, symbol):
+        return symbol.base
 
     def close_sockets(self):
         self.server.hang_up()

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import structlog
 
 from data.bar import Bar, Timeframe
+from data.regime import Regime
 from execution.charge import Charge
 from execution.difference import Reconciliation
 from execution.exact import EXACT
@@ -23,6 +24,8 @@ from execution.reconcile import reconcile
 from execution.venue import VenueUnavailable
 from risk.approval import ApprovedOrder
 from risk.breaker import TradingState
+from risk.intent import Direction, OrderIntent, Purpose, intent_id
+from risk.market import Market
 from sextant import venues, wiring
 from sextant.daemon import Daemon
 from sextant.facts import codec, rehearsal_codec
@@ -188,6 +191,50 @@ def perpetual_settings_of(venue, symbols, *, patient):
     return settings.model_copy(update=changed)
 
 
+def an_entry(desk, symbol, quantity, now, *, asked_at=None, **prices):
+    """What `desk` wants; `quantity` is signed, and its id is of `asked_at`."""
+    return OrderIntent(
+        intent_id=intent_id(desk, symbol, asked_at or now, Purpose.ENTRY),
+        strategy_id=desk,
+        symbol=symbol,
+        purpose=Purpose.ENTRY,
+        direction=Direction.LONG if quantity > 0 else Direction.SHORT,
+        decided_at=now,
+        confidence=0.9,
+        quantity=quantity,
+        **prices,
+    )
+
+
+def an_exit(desk, symbol, quantity, now, *, limit=None):
+    """The same of its way out."""
+    return OrderIntent(
+        intent_id=intent_id(desk, symbol, now, Purpose.EXIT),
+        strategy_id=desk,
+        symbol=symbol,
+        purpose=Purpose.EXIT,
+        direction=Direction.CLOSE,
+        decided_at=now,
+        confidence=0.9,
+        quantity=quantity,
+        limit=limit,
+        reduce_only=True,
+    )
+
+
+def a_still_bar(symbol, price, closed_at):
+    """A minute in which the price stood."""
+    prices = dict.fromkeys(("open", "high", "low", "close"), price)
+    return Bar(
+        symbol=symbol, timeframe=Timeframe.M1, closed_at=closed_at, volume=Decimal(1), **prices
+    )
+
+
+def _in_short(verdict):
+    objections = getattr(verdict, "objections", None)
+    return type(verdict).__name__ if objections is None else [str(o.rule) for o in objections]
+
+
 class Books:
     """What fills and charges have made of the opening balances, reckoned without the ledger."""
 
@@ -265,6 +312,22 @@ class Life:
             return False
         return True
 
+    def judge(self, intent, price):
+        """Have the real book judge `intent` in a market that stands at `price`, and act on it."""
+        book, now = self.book, self.world.clock.now()
+        market = Market(
+            instrument=book.engine.instruments[intent.symbol],
+            price=price,
+            priced_at=now,
+            rate=Decimal(1),
+            spread_bps=1.0,
+            atr=float(price) / 1000,
+            regime=Regime.TRENDING_BULL,
+        )
+        verdict = book.judge(intent, market, now=now)
+        self.world.tell(f"judged {intent.purpose} {intent.intent_id}: {_in_short(verdict)}")
+        book.act(verdict, now=now)
+
     def die(self):
         """As by kill -9; give what is left of it."""
         left = self.diary.lose()
@@ -335,16 +398,7 @@ class Life:
             closed_at = now - (now - NOON) % minute + minute
             await clock.sleep(closed_at - now)
             for symbol, price in self.world.there.prices.items():
-                bar = Bar(
-                    symbol=symbol,
-                    timeframe=Timeframe.M1,
-                    closed_at=closed_at,
-                    open=price,
-                    high=price,
-                    low=price,
-                    close=price,
-                    volume=Decimal(1),
-                )
+                bar = a_still_bar(symbol, price, closed_at)
                 await self.session.take(bar)
 
     async def _keep_diary(self):

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import os
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from unittest.mock import patch
 
 from data.instrument import Side, Symbol
 from sextant.rehearsal.faults import NO_FAULTS, Faults
@@ -89,6 +92,37 @@ class LateThere(There):
     def __init__(self, world):
         super().__init__(world)
         self._stop = self._serving = None
+
+    @property
+    def watched(self):
+        """How its venue is watched, and the leverage there: of the settings."""
+        return {
+            "leverage": dict.fromkeys(self.place.symbols, 3),
+            "look_every": timedelta(seconds=30),
+            "first_redial": timedelta(seconds=1),
+        }
+
+    @contextlib.contextmanager
+    def in_place(self):
+        """What the daemon opens is here."""
+        module, name = self.line
+        real = getattr(module, name)
+
+        def line(*args, **options):
+            return real(*args, **options, urls=self.server.urls)
+
+        with patch.dict(os.environ, self.keys), patch.object(module, name, line):
+            yield
+
+    @property
+    def balances(self):
+        return Counter(self.account.books.balances)
+
+    def lag(self, symbol, span):
+        self.account.lags[self._market(symbol)] = span
+
+    def lag_orders(self, symbol, span):
+        self.account.order_lags[self._market(symbol)] = span
 
     @property
     def lowest(self):

@@ -6,14 +6,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 from data.instrument import Side
-from data.regime import Regime
-from risk.intent import Direction, OrderIntent, Purpose, intent_id
-from risk.market import Market
 from sextant.command import CannotObey, Command, Verb
 from tests.builders_lies_binance import BinanceThere
 from tests.builders_lies_hyperliquid import HyperliquidThere
 from tests.builders_lies_kraken import KrakenThere
-from tests.builders_lies_life import Life
+from tests.builders_lies_life import Life, an_entry, an_exit
 from tests.builders_lies_promises import Promises
 from tests.builders_lies_script import MISCHIEF
 from tests.builders_rehearsal import NOON
@@ -107,20 +104,16 @@ class World(Promises):
         limit = None if how == "market" else _on(tick, price * (1 - side.sign * away))
         stop = _on(tick, (limit or price) * (1 - side.sign * Decimal(str(distance))))
         quantity = Decimal(1000) * Decimal(str(size)) / price
-        intent = OrderIntent(
-            intent_id=intent_id("chance", symbol, now, Purpose.ENTRY),
-            strategy_id="chance",
-            symbol=symbol,
-            purpose=Purpose.ENTRY,
-            direction=Direction.LONG if side is Side.BUY else Direction.SHORT,
-            decided_at=now,
-            confidence=0.9,
-            quantity=book.engine.instruments[symbol].quantity(quantity * side.sign),
+        intent = an_entry(
+            "chance",
+            symbol,
+            book.engine.instruments[symbol].quantity(quantity * side.sign),
+            now,
             stop=stop,
             target=_on(tick, (limit or price) * (1 + side.sign * Decimal("0.09"))),
             limit=limit,
         )
-        self._judge(intent, price, now)
+        self.life.judge(intent, price)
 
     async def leave(self, symbol, share, limited, accident):
         if not self.is_trading:
@@ -133,34 +126,8 @@ class World(Promises):
         if not quantity:
             return
         better = Decimal("0.003") * (1 if held > 0 else -1)
-        intent = OrderIntent(
-            intent_id=intent_id("chance", symbol, now, Purpose.EXIT),
-            strategy_id="chance",
-            symbol=symbol,
-            purpose=Purpose.EXIT,
-            direction=Direction.CLOSE,
-            decided_at=now,
-            confidence=0.9,
-            quantity=quantity,
-            limit=_on(grid.tick, price * (1 + better)) if limited else None,
-            reduce_only=True,
-        )
-        self._judge(intent, price, now)
-
-    def _judge(self, intent, price, now):
-        book = self.life.book
-        market = Market(
-            instrument=book.engine.instruments[intent.symbol],
-            price=price,
-            priced_at=now,
-            rate=Decimal(1),
-            spread_bps=1.0,
-            atr=float(price) / 1000,
-            regime=Regime.TRENDING_BULL,
-        )
-        verdict = book.judge(intent, market, now=now)
-        self.tell(f"judged {intent.purpose} {intent.intent_id}: {_in_short(verdict)}")
-        book.act(verdict, now=now)
+        limit = _on(grid.tick, price * (1 + better)) if limited else None
+        self.life.judge(an_exit("chance", symbol, quantity, now, limit=limit), price)
 
     async def enter_and_crash(self, symbol, side, soon, after):
         await self.enter(symbol, side, "market", 1, 0.02, None)
@@ -354,8 +321,3 @@ class World(Promises):
 
 def _on(grid, value):
     return round(value / grid) * grid
-
-
-def _in_short(verdict):
-    objections = getattr(verdict, "objections", None)
-    return type(verdict).__name__ if objections is None else [str(o.rule) for o in objections]

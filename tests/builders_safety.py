@@ -21,7 +21,9 @@ KEEPERS = (
     "data.market_watch",
     "data.quality",
     "data.snapshot",
+    "execution.answering",
     "execution.attribution",
+    "execution.blotter",
     "execution.care",
     "execution.charges_due",
     "execution.dead_man",
@@ -39,12 +41,17 @@ KEEPERS = (
     "execution.paper_charges",
     "execution.paper_margin",
     "execution.passive",
+    "execution.pauses",
     "execution.protection",
     "execution.reconcile",
     "execution.targets",
     "execution.tightening",
+    "execution.tracking",
     "execution.trial",
+    "execution.venues.answers",
+    "execution.venues.ccxt_venue",
     "execution.venues.paper",
+    "execution.venues.telling",
     "risk.allocation_rules",
     "risk.approval",
     "risk.breaker",
@@ -68,12 +75,16 @@ KEEPERS = (
     "sextant.exhibits",
     "sextant.latches",
     "sextant.operator",
+    "sextant.promotion",
     "sextant.recovery",
     "sextant.referrals",
+    "sextant.relisting",
     "sextant.resting",
+    "sextant.rests",
     "sextant.risks",
     "sextant.session",
     "sextant.sight",
+    "sextant.stages",
     "sextant.trials",
     "sextant.unheeded",
     "sextant.vigil",
@@ -153,6 +164,89 @@ ONLY_LIQUIDATED = dict.fromkeys(
     "its stops leave the venue nothing to take: test_liquidation_daemon.py",
 )
 """What is called only for a position that the venue takes by force."""
+
+ONLY_ABROAD = dict.fromkeys(
+    (
+        "execution.venues.answers.require_listed",
+        "sextant.relisting.Relisting.run",
+        *(
+            f"execution.venues.ccxt_venue.CcxtVenue.{name}"
+            for name in (
+                "amends", "attaches_stops", "balances", "charges", "close", "disarm", "drain",
+                "expires", "fills", "holds_targets", "look", "name", "open", "open_orders",
+                "pending", "rounding", "run", "submit", "wait",
+            )
+        ),
+        *(
+            f"execution.venues.telling.Telling.{name}"
+            for name in ("as_told", "drain", "expect_order", "hear", "since", "size", "working")
+        ),
+    ),
+    "a paper venue is no exchange: test_rehearsal_daemon.py",
+)  # fmt: skip
+"""What only a venue calls for that is reached over a line."""
+
+ONLY_OVER_A_BAD_LINE = {
+    **dict.fromkeys(
+        (
+            "execution.answering.intent_of",
+            "execution.answering.learned",
+            "execution.pauses.Pauses.failed",
+            "execution.pauses.Pauses.is_exhausted",
+            "execution.venues.answers.asking_fault_unsaid",
+            "execution.venues.answers.in_short",
+            "execution.venues.answers.placing_fault_unsaid",
+            "execution.venues.answers.was_never_sent",
+            "execution.venues.ccxt_venue.CcxtVenue.cancel",
+            "execution.venues.ccxt_venue.CcxtVenue.order",
+            "execution.venues.telling.Telling.awaits_fills",
+            "execution.venues.telling.Telling.forget_order",
+        ),
+        "every answer comes here: test_lying_exchange.py",
+    ),
+    **dict.fromkeys(
+        (
+            "execution.venues.answers.require_forgotten",
+            "execution.venues.telling.Telling.has_fill",
+            "execution.venues.telling.Telling.know_fill",
+            "execution.venues.telling.Telling.know_order",
+            "execution.venues.telling.Telling.know_past",
+        ),
+        "the exchange has no past and nobody else: test_venue_abroad.py",
+    ),
+    **dict.fromkeys(
+        (
+            "execution.tracking.TrackedOrder.can_change",
+            "execution.tracking.TrackedOrder.coming",
+            "execution.venues.ccxt_venue.CcxtVenue.amend",
+        ),
+        "the venue amends nothing: test_amending_daemon.py",
+    ),
+    "execution.venues.ccxt_venue.CcxtVenue.arm": "its entries expire: test_dead_man_daemon.py",
+    "execution.blotter.Blotter.is_liquidation": "nothing is taken: test_liquidation_daemon.py",
+    "sextant.relisting.Relisting.look": "no terms change: test_terms_change_daemon.py",
+}
+"""What only faults of a line call, and what else a quiet venue does not do."""
+
+ONLY_PROMOTED = dict.fromkeys(
+    (
+        "sextant.promotion.Examination.cleared",
+        "sextant.promotion.clear",
+        "sextant.promotion.examine",
+        "sextant.promotion.run_promote",
+        "sextant.stages.Cleared.holds_for",
+        "sextant.stages.bounds_of",
+        "sextant.stages.changed",
+        "sextant.stages.confirmations",
+        "sextant.stages.exit_test",
+        "sextant.stages.loosened",
+        "sextant.stages.require_met",
+        "sextant.stages.rules_changed",
+        "sextant.stages.strategy_of",
+    ),
+    "a rehearsal needs no clearance: test_promotion.py",
+)
+"""What only a way to real money calls."""
 
 ONLY_RELISTED = dict.fromkeys(
     (

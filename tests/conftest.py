@@ -27,8 +27,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def held_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A made-up market waits for the daemon that `builders_daemon.ran` runs in it."""
-    from sextant import markets  # here: the tests of risk/ alone run without the daemon
-    from tests.builders_daemon import HeldClock
+    """Every made-up market waits for its daemon, however slow the machine."""
+    from tests.held_market import hold_markets  # here: tests of risk/ alone run without the daemon
 
-    monkeypatch.setattr(markets, "PacedClock", HeldClock)
+    hold_markets(monkeypatch.setattr)

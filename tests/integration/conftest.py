@@ -1,5 +1,7 @@
 """What the integration tests share."""
 
+import pytest
+
 from tests.builders_postgres import (  # noqa: F401 - fixtures
     pool,
     postgres,
@@ -12,3 +14,8 @@ from tests.builders_timescale import (  # noqa: F401 - fixtures
     timescale_pool,
     timescale_server,
 )
+
+
+@pytest.fixture(autouse=True)
+def _markets_held(held_clock: None) -> None:
+    """No test of a daemon depends on how many bars of a made-up market it sees a second."""

@@ -1,6 +1,5 @@
-"""Binance's adapter on the wire, with a venue that fails, lies and forgets (LIBRARIES 6)."""
+"""Binance's adapter on the wire: what is its own (LIBRARIES 6), beside the contract of venues."""
 
-import asyncio
 import logging
 import traceback
 from collections import Counter
@@ -10,9 +9,9 @@ from decimal import Decimal
 import ccxt.pro
 import pytest
 
-from data.clock import ManualClock, PacedClock, SystemClock
+from data.clock import ManualClock, SystemClock
 from data.feeds.binance import rate_budget
-from data.instrument import Side, Symbol
+from data.instrument import Symbol
 from execution.fill import Fill, Liquidity
 from execution.order import OrderStatus
 from execution.venue import NotTraded, OrderChanged, OrderRefused, OutcomeUnknown, VenueUnavailable
@@ -22,13 +21,13 @@ from execution.venues.binance_limits import BinanceLimits
 from execution.venues.binance_line import BinanceLine, Keys
 from execution.venues.binance_rows import milliseconds
 from execution.venues.binance_wire import MarginType, TriggerPrice
-from sextant.rehearsal.faults import Accident, Faults
-from tests.builders_binance_venue import a_site, another, some_terms, until
+from sextant.rehearsal.faults import Accident
+from tests.builders_binance_venue import a_site, another, foreign, some_terms
+from tests.builders_rehearsal import until
 from tests.builders_venue import BTC, NOON, an_id, approved
 from tests.fakes_binance import ETH, KEY, LISTEN_KEY, SECRET, BinanceAccount
 from tests.fakes_kraken import QuickClock
 
-SLOW = timedelta(milliseconds=300)
 PATIENT = some_terms(receive_window=timedelta(seconds=60))
 
 
@@ -38,16 +37,6 @@ def told_orders(events):
 
 def asked(site, what):
     return [form for name, form in site.server.requests if name == what]
-
-
-def foreign(account, quantity, *, price=None, market="BTCUSDT", name="web_x"):
-    """What somebody else does on the same account."""
-    side = "BUY" if not quantity.startswith("-") else "SELL"
-    form = {"symbol": market, "side": side, "positionSide": "BOTH", "type": "MARKET"}
-    form |= {"quantity": quantity.lstrip("-"), "newClientOrderId": name}
-    if price is not None:
-        form |= {"type": "LIMIT", "price": price, "timeInForce": "GTC"}
-    return account.place(form)
 
 
 # What is sent
@@ -118,44 +107,14 @@ def test_the_testnet_is_the_demo_market():
 
 
 @pytest.mark.req("S1-138")
-@pytest.mark.parametrize("symbol", ["DOGE/USDT", "ETH/USDT"])
-async def test_what_is_not_listed_or_not_agreed_is_refused(symbol):
+async def test_what_is_not_agreed_is_refused():
     async with a_site(running=False, terms=some_terms(leverage={BTC: 3})) as site:
-        with pytest.raises(OrderRefused, match=symbol):
-            await site.venue.submit(approved("order", "1", symbol=Symbol(symbol)))
+        with pytest.raises(OrderRefused, match=ETH):
+            await site.venue.submit(approved("order", "1", symbol=ETH))
         assert not asked(site, "POST order")
 
 
 # Three answers
-
-
-@pytest.mark.parametrize("kind", ["order", "algoOrder"])
-@pytest.mark.parametrize(
-    ("accident", "fault", "arrives"),
-    [
-        pytest.param(Accident.REFUSE_429, VenueUnavailable, False, id="429"),
-        pytest.param(Accident.REFUSE_503, OutcomeUnknown, False, id="503, a page"),
-        pytest.param(Accident.BUSY, VenueUnavailable, False, id="-1008 overloaded"),
-        pytest.param(Accident.DROP_REQUEST, OutcomeUnknown, False, id="lost on its way"),
-        pytest.param(Accident.DROP_ANSWER, OutcomeUnknown, True, id="answer lost"),
-        pytest.param(Accident.FAIL_AFTER, OutcomeUnknown, True, id="502 after all"),
-        pytest.param(Accident.HANG, OutcomeUnknown, True, id="no answer in time"),
-    ],
-)
-async def test_silence_is_never_a_refusal(accident, fault, arrives, kind):
-    order = approved("order", "1", limit="90")
-    if kind == "algoOrder":
-        order = approved("order", "1", trigger="120")
-    async with a_site(running=False, patience=SLOW) as site:
-        site.server.next(f"POST {kind}", accident)
-        with pytest.raises(fault, match=an_id("order")):
-            await site.venue.submit(order)
-        site.server.let_go()
-        found = await site.venue.order(an_id("order"))
-        assert (found is not None) == arrives
-        if arrives:
-            await site.venue.submit(order)
-        assert site.account.names() == [an_id("order")] * arrives
 
 
 @pytest.mark.parametrize(
@@ -207,112 +166,7 @@ async def test_a_refusal_says_what_binance_said(order, said):
         assert site.account.names() == []
 
 
-async def test_nothing_is_sent_twice_behind_our_back():
-    """ccxt can be set to repeat requests that failed."""
-    async with a_site(running=False) as site:
-        site.server.next("POST order", Accident.FAIL_AFTER)
-        with pytest.raises(OutcomeUnknown):
-            await site.venue.submit(approved("order", "1"))
-        assert len(asked(site, "POST order")) == 1
-
-
-async def test_what_may_still_arrive_is_not_sent_again():
-    """Until it would be too old for Binance, and some."""
-    clock = ManualClock(NOON)
-    async with a_site(running=False, clock=clock) as site:
-        site.server.next("POST order", Accident.DROP_REQUEST)
-        with pytest.raises(OutcomeUnknown):
-            await site.venue.submit(approved("order", "1"))
-        clock.move_to(NOON + timedelta(seconds=6))
-        with pytest.raises(VenueUnavailable, match="may still arrive"):
-            await site.venue.submit(approved("order", "1"))
-        assert site.account.names() == []
-        clock.move_to(NOON + timedelta(seconds=8))
-        await site.venue.submit(approved("order", "1"))
-        assert site.account.names() == [an_id("order")]
-
-
-async def test_an_order_that_comes_too_late_is_turned_away():
-    """Our clock is a minute behind: Binance takes nothing, and says so."""
-    async with a_site(running=False) as site:
-        slow = PacedClock(SystemClock().now() - timedelta(minutes=1), speed=1)
-        async with another(site.server, clock=slow) as late:
-            with pytest.raises(VenueUnavailable, match="-1021"):
-                await late.venue.submit(approved("order", "1"))
-        assert site.account.names() == []
-
-
-async def test_a_submission_that_is_cancelled_counts_as_sent():
-    async with a_site(running=False) as site:
-        site.server.next("POST order", Accident.HANG)
-        submission = asyncio.ensure_future(  # noqa: TID251 - what a shutdown cancels
-            site.venue.submit(approved("order", "1", limit="90"))
-        )
-        await until(site.account.names)
-        submission.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await submission
-        site.server.let_go()
-        await site.venue.submit(approved("order", "1", limit="90"))
-        assert site.account.names() == [an_id("order")]
-
-
-async def test_where_nobody_listens_nothing_was_sent():
-    async with a_site(running=False) as site:
-        await site.server.deafen()
-        async with another(site.server) as fresh:
-            fresh.line._listings = site.line._listings
-            with pytest.raises(VenueUnavailable, match=an_id("order")):
-                await fresh.venue.submit(approved("order", "1", limit="90"))
-            await site.server.listen()
-            await fresh.venue.submit(approved("order", "1", limit="90"))
-        assert site.account.names() == [an_id("order")]
-
-
-@pytest.mark.parametrize(
-    "order",
-    [
-        pytest.param(approved("order", "1", limit="90"), id="plain"),
-        pytest.param(approved("order", "1", trigger="120"), id="conditional"),
-    ],
-)
-async def test_a_duplicate_id_is_success(order):
-    """As another life of ours has sent it already."""
-    async with a_site(running=False) as site:
-        await site.venue.submit(order)
-        async with another(site.server) as reborn:
-            await reborn.venue.submit(order)
-        assert site.account.names() == [an_id("order")]
-
-
 # What expires, and the dead man's switch
-
-
-async def test_a_resting_entry_expires_at_the_venue_and_a_stop_does_not():
-    """Though nobody is there to cancel it."""
-    clock = ManualClock(NOON)
-    terms = some_terms(entries_rest=timedelta(minutes=15))
-    async with a_site(running=False, clock=clock, terms=terms) as site:
-        await site.venue.submit(approved("position", "1"))
-        await site.venue.submit(approved("stop", "-1", trigger="80", reduce_only=True))
-        await site.venue.submit(approved("target", "-1", limit="130", reduce_only=True))
-        await site.venue.submit(approved("entry", "1", limit="90"))
-        clock.move_to(NOON + timedelta(minutes=16))
-        assert (await site.venue.order(an_id("entry"))).status is OrderStatus.EXPIRED
-        names = {order.client_order_id for order in await site.venue.open_orders()}
-        assert names == {an_id("stop"), an_id("target")}
-
-
-async def test_the_switch_cancels_what_others_have_placed_too():
-    """Which is why it is only for accounts that have neither stops nor other users."""
-    clock = ManualClock(NOON)
-    async with a_site(running=False, clock=clock) as site:
-        foreign(site.account, "1", price="50")
-        await site.venue.submit(approved("position", "1"))
-        await site.venue.submit(approved("stop", "-1", trigger="80", reduce_only=True))
-        await site.exchange.arm(timedelta(seconds=30))
-        clock.move_to(NOON + timedelta(seconds=31))
-        assert not await site.venue.open_orders()
 
 
 async def test_the_switch_is_set_in_every_market_and_can_be_taken_back():
@@ -392,60 +246,6 @@ async def test_what_a_stop_has_placed_and_binance_does_not_tell_yet_is_unknown()
 # The second opinion
 
 
-async def test_a_deaf_stream_is_made_up_for():
-    async with a_site(faults=Faults(dropped=1.0)) as site:
-        await site.venue.submit(approved("order", "1"))
-        await site.venue.submit(approved("resting", "1", limit="90"))
-        await site.venue.look()
-        events = site.venue.drain()
-        assert len([e for e in events if isinstance(e, Fill)]) == 1
-        assert {o.client_order_id: o.status for o in told_orders(events)}[
-            an_id("resting")
-        ] is OrderStatus.OPEN
-
-
-@pytest.mark.parametrize(
-    "faults",
-    [
-        pytest.param(Faults(duplicated=0.5, seed=1), id="doubled"),
-        pytest.param(Faults(reordered=0.4, seed=2), id="reordered"),
-        pytest.param(Faults(dropped=0.4, seed=3), id="dropped"),
-        pytest.param(Faults(sockets_closed=0.2, seed=4), id="cut off"),
-    ],
-)
-async def test_everything_is_told_once_over_a_bad_stream(faults):
-    async with a_site(faults=faults) as site:
-        events = list(site.venue.drain())
-        for n in range(6):
-            await site.venue.submit(approved(f"order {n}", "1", limit="99.5"))
-            site.account.trade(BTC, "99", "0.4")
-            events += site.venue.drain()
-            site.account.trade(BTC, "100", "1")
-        site.account.trade(BTC, "98", "100")
-        site.server.mischief.change(Faults())
-        await site.venue.look()
-        events += site.venue.drain()
-        fills = await site.venue.fills()
-        assert sum(fill.quantity for fill in fills) == 6
-        told = [e.fill_id for e in events if isinstance(e, Fill)]
-        assert sorted(told) == sorted(fill.fill_id for fill in fills)
-        last = {order.client_order_id: order for order in told_orders(events)}
-        missing = {an_id(f"order {n}") for n in range(6)} - last.keys()
-        assert all(o.filled == o.quantity for o in last.values() if o.status.is_final)
-        for name in missing | {n for n, o in last.items() if not o.status.is_final}:
-            assert (await site.venue.order(name)).status is OrderStatus.FILLED
-
-
-async def test_a_lost_stream_is_opened_again():
-    async with a_site() as site:
-        site.server.close_sockets()
-        await until(lambda: site.venue.faults and site.server.peers)
-        await site.venue.submit(approved("order", "1", limit="90"))
-        async with asyncio.timeout(5):
-            await site.venue.wait()
-        assert len(asked(site, "POST listenKey")) == 2
-
-
 async def test_a_stream_whose_key_has_expired_is_opened_again():
     async with a_site() as site:
         site.server.say({"e": "listenKeyExpired", "E": 1, "listenKey": LISTEN_KEY})
@@ -504,31 +304,6 @@ async def test_a_message_that_cannot_be_read_ends_the_stream(message):
 # Another life, and other people
 
 
-async def test_a_new_life_knows_our_orders_stops_and_fills_again():
-    async with a_site(running=False) as site:
-        await site.venue.submit(approved("first", "1"))
-        await site.venue.submit(approved("entry", "2", limit="99.5"))
-        await site.venue.submit(approved("stop", "-1", trigger="95", reduce_only=True))
-        site.account.trade(BTC, "99", "0.5")
-        async with another(site.server) as reborn:
-            await reborn.venue.open()
-            assert not reborn.venue.drain()
-            names = {order.client_order_id for order in await reborn.venue.open_orders()}
-            assert names == {an_id("entry"), an_id("stop")}
-            fills = await reborn.venue.fills()
-            assert [f.client_order_id for f in fills] == [an_id("first"), an_id("entry")]
-            assert (await reborn.venue.order(an_id("first"))).status is OrderStatus.FILLED
-            site.account.trade(BTC, "94", "100")
-            await reborn.venue.look()
-            told = [e for e in reborn.venue.drain() if isinstance(e, Fill)]
-            assert [(e.client_order_id, e.quantity) for e in told] == [
-                (an_id("entry"), Decimal("1.5")),
-                (an_id("stop"), Decimal(1)),
-            ]
-            assert await reborn.venue.fills(after=2) == told
-            await reborn.venue.cancel(an_id("stop"))
-
-
 async def test_a_fill_of_a_stop_is_named_even_by_a_life_that_never_saw_it():
     async with a_site(running=False) as site:
         await site.venue.submit(approved("stop", "1", trigger="110"))
@@ -561,18 +336,6 @@ async def test_a_fill_of_an_order_that_binance_has_forgotten_is_foreign():
         site.server.instead["GET order"] = [(400, body)]
         (fill,) = await site.venue.fills()
         assert fill.client_order_id == f"BTCUSDT-{placed.order_id}"
-
-
-async def test_whose_a_new_fill_is_nobody_guesses():
-    """It is told before its order is: whoever takes it for a foreign one never books it."""
-    async with a_site(running=False) as site, another(site.server) as ours:
-        await ours.venue.submit(approved("order", "1"))
-        body = '{"code":-2013,"msg":"Order does not exist."}'
-        site.server.instead["GET order"] = [(400, body)]
-        with pytest.raises(VenueUnavailable, match="not told yet"):
-            await site.venue.fills()
-        (fill,) = await site.venue.fills()
-        assert fill.client_order_id == an_id("order")
 
 
 # Fills
@@ -628,19 +391,6 @@ async def test_grid_minimum_leverage_and_fees_come_from_the_venue():
     assert (grids[BTC].tick, grids[BTC].lot) == (Decimal("0.10"), Decimal("0.0001"))
     assert (grids[ETH].min_notional, grids[ETH].max_leverage) == (5, 125)
     assert fees == {BTC: Decimal("0.0005")}
-
-
-@pytest.mark.parametrize("quantity", ["2", "-2"])
-async def test_balances_are_the_ledgers(quantity):
-    async with a_site(running=False) as site:
-        await site.venue.submit(approved("order", quantity))
-        site.account.trade(BTC, "112.3")
-        (fill,) = await site.venue.fills()
-        balances = await site.venue.balances()
-    signed = Decimal(quantity)
-    assert balances["BTC"] == signed
-    assert balances["USDT"] == 10_000 - signed * fill.price - fill.fee
-    assert fill.side is Side.of(signed)
 
 
 async def test_funding_of_weeks_is_told_once_and_in_order():
@@ -769,39 +519,26 @@ async def test_a_wrong_key_stops_us(keys, code):
 
 
 @pytest.mark.req("S1-149")
-async def test_nothing_secret_is_ever_said(caplog):
-    """In no log at any level, no error with all its causes, no repr; nor is what it signs."""
+async def test_what_is_signed_or_quoted_is_never_said(caplog):
+    """Beside what no venue says: signatures, keys that an answer repeats, the stream's address."""
     caplog.set_level(logging.DEBUG)
     said = []
-    async with a_site(patience=timedelta(milliseconds=200)) as site:
-        for accident in Accident:
-            site.server.next("POST order", accident)
-            site.server.next("GET account", accident)
-            site.server.next("POST listenKey", accident)
-            for work in (
-                site.venue.submit(approved(f"order {accident}", "1", limit="90")),
-                site.venue.balances(),
-            ):
-                try:
-                    await work
-                except (VenueUnavailable, OutcomeUnknown) as error:
-                    said += traceback.format_exception(error)
-            site.server.let_go()
+    async with a_site() as site:
+        site.server.next("POST order", Accident.FAIL_AFTER)
+        with pytest.raises(OutcomeUnknown) as fault:
+            await site.venue.submit(approved("order", "1", limit="90"))
+        said += traceback.format_exception(fault.value)
         body = f'{{"code":-1000,"msg":"{KEY} {SECRET} listenKey={LISTEN_KEY}"}}'
         site.server.instead["GET account"] = [(400, body), (200, f"<p>{KEY} {SECRET}</p>")]
         for _ in range(2):
             with pytest.raises(VenueUnavailable) as fault:
                 await site.venue.balances()
             said += traceback.format_exception(fault.value)
-        site.server.close_sockets()
-        await until(lambda: site.venue.last_fault)
-        said += traceback.format_exception(site.venue.last_fault)
         await site.server.deafen()
         with pytest.raises(VenueUnavailable) as fault:
             async with site.line._exchange.user_data(LISTEN_KEY) as inbox:
                 await _heard(inbox)
         said += traceback.format_exception(fault.value)
-        said += [repr(Keys(key=KEY, secret=SECRET)), repr(site.line), repr(site.venue)]
         await site.server.listen()
     said += [record.getMessage() for record in caplog.records]
     text = "".join(said)

@@ -22,7 +22,7 @@ from sextant.referrals import End, ReferralEnded
 from sextant.settings import load_settings
 from tests.builders_daemon import EAGER, a_config, flaws, ran, what_is_left
 
-pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.usefixtures("held_clock")]
+pytestmark = pytest.mark.xdist_group("daemon")
 
 ASKING = EAGER.replace("[risk]", '[risk]\n    refer_above = 0.0001\n    referral_span = "PT10M"')
 

@@ -48,7 +48,7 @@ def ended(left):
 
 @pytest.mark.req("S2-46", "S3-36", "S0-26")
 @pytest.mark.parametrize("text", [AIMS, THIN + AIMS], ids=["whole", "in parts"])
-async def test_a_target_is_placed_and_fills_and_its_stop_goes(tmp_path, held_clock, text):
+async def test_a_target_is_placed_and_fills_and_its_stop_goes(tmp_path, text):
     config = a_config(tmp_path, text)
     await ran(config, 400)
     left = await what_is_left(config)
@@ -63,7 +63,7 @@ async def test_a_target_is_placed_and_fills_and_its_stop_goes(tmp_path, held_clo
     assert await sound(config)
 
 
-async def test_orders_rest_before_they_take_and_never_get_more(tmp_path, held_clock):
+async def test_orders_rest_before_they_take_and_never_get_more(tmp_path):
     config = a_config(tmp_path, THIN + AIMS + RESTS)
     await ran(config, 300)
     left = await what_is_left(config)
@@ -85,7 +85,7 @@ async def test_orders_rest_before_they_take_and_never_get_more(tmp_path, held_cl
 
 
 @pytest.mark.req("S0-26")
-async def test_stops_trail_by_the_true_range_and_dust_is_on_record(tmp_path, held_clock):
+async def test_stops_trail_by_the_true_range_and_dust_is_on_record(tmp_path):
     config = a_config(tmp_path, THIN + TRAILS)
     await ran(config, 300)
     left = await what_is_left(config)

@@ -17,7 +17,7 @@ from sextant.recovery import AnotherAccount
 from sextant.settings import load_settings
 from tests.builders_daemon import EAGER, a_config, flaws, ran, what_is_left
 
-pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.usefixtures("held_clock")]
+pytestmark = pytest.mark.xdist_group("daemon")
 
 
 @pytest.fixture(autouse=True)

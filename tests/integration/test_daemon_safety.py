@@ -16,6 +16,7 @@ from data.bar import Timeframe
 from data.feed import FeedInterrupted
 from data.instrument import Symbol
 from execution.order import Submitting
+from execution.venues.ccxt_venue import AmendingExchange, Exchange
 from execution.venues.paper import PaperVenue
 from risk import rules
 from risk.breaker import RiskState
@@ -28,7 +29,6 @@ from sextant.settings import load_settings
 from tests.builders_daemon import (
     CARE,
     EAGER,
-    InStep,
     a_config,
     flaws,
     ran,
@@ -36,24 +36,38 @@ from tests.builders_daemon import (
 )
 from tests.builders_models import a_vote_text, hangs_up, openai_reply, sends, serving
 from tests.builders_safety import (
+    ONLY_ABROAD,
     ONLY_FLATTENED,
     ONLY_LIQUIDATED,
     ONLY_LIVE,
     ONLY_OUTLIVED,
+    ONLY_OVER_A_BAD_LINE,
+    ONLY_PROMOTED,
     ONLY_RELISTED,
     ONLY_TRIED,
     calls_noted,
     safety_functions,
 )
+from tests.held_market import InStep
 
 pytestmark = pytest.mark.xdist_group("daemon")
 
 BARS = 500
+PORTS = {
+    f"execution.venues.ccxt_venue.{port.__name__}.{name}": "a port"
+    for port in (AmendingExchange, Exchange)
+    for name in vars(port)
+    if not name.startswith("_")
+}
 NOT_IN_EVERY_RUN = (
-    ONLY_LIVE
+    PORTS
+    | ONLY_ABROAD
+    | ONLY_LIVE
     | ONLY_FLATTENED
     | ONLY_LIQUIDATED
     | ONLY_OUTLIVED
+    | ONLY_OVER_A_BAD_LINE
+    | ONLY_PROMOTED
     | ONLY_RELISTED
     | ONLY_TRIED
     | {
@@ -211,7 +225,7 @@ def configured(monkeypatch, postgres):
 
 
 @pytest.mark.req("S0-19", "S1-15", "S1-16")
-async def test_five_hundred_bars_call_every_safety_function(tmp_path, monkeypatch, held_clock):
+async def test_five_hundred_bars_call_every_safety_function(tmp_path, monkeypatch):
     monkeypatch.setattr(daemon, "_WATCH_EVERY", timedelta(milliseconds=10))  # 500 bars are seconds
     votes = sends(openai_reply(a_vote_text(symbol="XRP/BTC", direction="hold")))
     async with serving(votes) as (_, voting), serving(hangs_up) as (_, dead):

@@ -19,7 +19,7 @@ from sextant.settings_file import BadSettings
 from sextant.subaccount import DeskRiskState
 from tests.builders_daemon import EAGER, a_config, flaws, ran, what_is_left
 
-pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.usefixtures("held_clock")]
+pytestmark = pytest.mark.xdist_group("daemon")
 
 CAPITAL = 3000
 OWN = EAGER.replace(

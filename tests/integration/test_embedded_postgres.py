@@ -23,7 +23,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="what only root can meet"
 
 # A daemon that commits a row, says so, and then hangs with its connection open.
 DAEMON = """
-    import asyncio, os, sys
+    import asyncio, os, signal, sys
     import concurrent.futures.thread  # while the library can still be read
     from pathlib import Path
     import asyncpg
@@ -33,6 +33,8 @@ DAEMON = """
         os.setgroups([])
         os.setgid(int(sys.argv[2]))
         os.setuid(int(sys.argv[2]))
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 
     async def main():
         async with EmbeddedPostgres(Path(sys.argv[1])) as dsn:

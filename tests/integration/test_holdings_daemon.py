@@ -28,7 +28,7 @@ from tests.builders_daemon import a_config, flaws, ran, what_is_left
 from tests.builders_holdings import at_the_exchange, keeping
 from tests.builders_rehearsal_left import a_rehearsal, rehearsal_flaws
 
-pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.usefixtures("held_clock")]
+pytestmark = pytest.mark.xdist_group("daemon")
 
 BARS, ROUNDS = 240, 25
 BARS_AT_THE_EXCHANGE = 60

@@ -164,7 +164,7 @@ def test_a_signal_before_there_is_a_house_is_obeyed_in_it(tmp_path, configured):
     assert [s for s in left.of(Submitting) if not s.order.reduce_only] == []
 
 
-def test_where_no_daemon_runs_the_next_start_does_it_first(tmp_path, configured, held_clock):
+def test_where_no_daemon_runs_the_next_start_does_it_first(tmp_path, configured):
     config = a_config(tmp_path, speed=1800)
     run_until(config, lambda book, now: book.account(now).positions and is_idle(book))
     said = CliRunner().invoke(app, ["flatten", *WORDS, "--config", str(config)])

@@ -1,35 +1,30 @@
-"""Kraken's adapter on the wire, with an exchange that fails, lies and forgets (LIBRARIES 6)."""
+"""Kraken's adapter on the wire: what is its own (LIBRARIES 6), beside the contract of venues."""
 
-import asyncio
-import logging
 import traceback
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from data.clock import ManualClock, PacedClock, SystemClock
-from data.instrument import Side, Symbol
+from data.clock import ManualClock, SystemClock
+from data.instrument import Side
 from execution.fill import Fill
-from execution.order import Order, OrderStatus
+from execution.order import OrderStatus
 from execution.venue import (
     OrderChanged,
     OrderRefused,
-    OutcomeUnknown,
     VenueUnavailable,
     stop_id,
 )
-from execution.venues.answers import KeyRefused, was_never_sent
-from execution.venues.ccxt_venue import CcxtVenue
-from execution.venues.kraken_exchange import KrakenExchange
+from execution.venues.answers import KeyRefused
 from execution.venues.kraken_limits import KrakenLimits, Tier
-from execution.venues.kraken_line import Keys, KrakenLine
+from execution.venues.kraken_line import Keys
 from execution.venues.kraken_wire import Terms
-from sextant.rehearsal.faults import Accident, Faults
+from sextant.rehearsal.faults import Faults
 from sextant.rehearsal.rates import Tier as ExchangeTier
 from sextant.rehearsal.rest import Rest
 from sextant.rehearsal.sockets import Sockets
-from tests.builders_kraken_venue import OFTEN, a_site
+from tests.builders_kraken_venue import a_site, another
 from tests.builders_rehearsal import a_client, until
 from tests.builders_venue import BTC, NOON, XRP, an_id, an_order, approved
 from tests.fakes_kraken import PushingClock, QuickClock
@@ -68,16 +63,6 @@ def commands(monkeypatch):
 def placed(site):
     """The orders that the exchange has taken, by their client order ids."""
     return [order.ticket.cl_ord_id for order in site.control.exchange.orders.values()]
-
-
-async def connections_dropped(site):
-    """Return once no connection of old is left, so that a new one has to be made."""
-    while True:
-        try:
-            await site.venue.balances()
-        except VenueUnavailable as fault:
-            if was_never_sent(fault):
-                return
 
 
 def told_orders(events):
@@ -141,89 +126,6 @@ async def test_amending_what_is_not_there_is_refused():
 # Three answers
 
 
-@pytest.mark.req("S1-132")
-@pytest.mark.parametrize(
-    ("accident", "fault", "arrives"),
-    [
-        pytest.param(Accident.REFUSE_429, VenueUnavailable, False, id="429"),
-        pytest.param(Accident.REFUSE_503, OutcomeUnknown, False, id="503"),
-        pytest.param(Accident.BUSY, OutcomeUnknown, False, id="busy"),
-        pytest.param(Accident.DROP_REQUEST, OutcomeUnknown, False, id="lost on its way"),
-        pytest.param(Accident.DROP_ANSWER, OutcomeUnknown, True, id="answer lost"),
-        pytest.param(Accident.FAIL_AFTER, OutcomeUnknown, True, id="502 after all"),
-        pytest.param(Accident.HANG, OutcomeUnknown, True, id="no answer in time"),
-    ],
-)
-async def test_silence_is_never_a_refusal(accident, fault, arrives):
-    patience = timedelta(seconds=1 if accident is Accident.HANG else 20)
-    async with a_site(patience=patience) as site:
-        site.control.next("AddOrder", accident)
-        with pytest.raises(fault, match=an_id("order")):
-            await site.venue.submit(approved("order", "1", limit="90"))
-        site.control.let_go()
-        found = await site.venue.order(an_id("order"))
-        assert (found is not None) == arrives
-        if arrives:
-            await site.venue.submit(approved("order", "1", limit="90"))
-        assert placed(site) == [an_id("order")] * arrives
-
-
-async def test_what_may_still_arrive_is_not_sent_again():
-    """Until the deadline that it was sent with has passed, and some."""
-    async with a_site() as site:
-        site.control.next("AddOrder", Accident.DROP_REQUEST)
-        with pytest.raises(OutcomeUnknown):
-            await site.venue.submit(approved("order", "1"))
-        with pytest.raises(VenueUnavailable, match="may still arrive"):
-            await site.venue.submit(approved("order", "1"))
-        assert placed(site) == []
-
-
-async def test_a_submission_that_is_cancelled_counts_as_sent():
-    async with a_site() as site:
-        site.control.next("AddOrder", Accident.HANG)
-        submission = asyncio.ensure_future(  # noqa: TID251 - what a shutdown cancels
-            site.venue.submit(approved("order", "1", limit="90"))
-        )
-        await until(lambda: placed(site))
-        submission.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await submission
-        site.control.let_go()
-        await site.venue.submit(approved("order", "1", limit="90"))
-        assert placed(site) == [an_id("order")]
-
-
-async def test_where_nobody_listens_nothing_was_sent():
-    async with a_site(running=False) as site:
-        await site.exchange.instruments([BTC])
-        async with site.control.down():
-            await connections_dropped(site)
-            with pytest.raises(VenueUnavailable, match="AddOrder"):
-                await site.venue.submit(approved("order", "1", limit="90"))
-        await site.venue.submit(approved("order", "1", limit="90"))
-        assert placed(site) == [an_id("order")]
-
-
-async def test_a_duplicate_id_is_success():
-    """As another life of ours has sent it already."""
-    async with a_site() as site:
-        await site.venue.submit(approved("order", "1", limit="90"))
-        reborn = CcxtVenue(site.exchange, clock=SystemClock(), settings=OFTEN)
-        await reborn.submit(approved("order", "1", limit="90"))
-        assert placed(site) == [an_id("order")]
-
-
-async def test_an_order_past_its_deadline_is_turned_away():
-    """Our clock is a minute behind: Kraken takes nothing, and says so."""
-    slow = PacedClock(SystemClock().now() - timedelta(minutes=1), speed=1)
-    async with a_site() as site:
-        late = _another(site, clock=slow, terms=_terms(timedelta(seconds=5)))
-        with pytest.raises(VenueUnavailable, match="Deadline elapsed"):
-            await late.submit(approved("order", "1"))
-        assert placed(site) == []
-
-
 async def test_a_warning_is_no_refusal(monkeypatch):
     body = Rest._body
 
@@ -237,36 +139,7 @@ async def test_a_warning_is_no_refusal(monkeypatch):
         assert placed(site) == [an_id("order")]
 
 
-async def test_an_unlisted_pair_is_refused():
-    async with a_site() as site:
-        with pytest.raises(OrderRefused, match="DOGE/USDT"):
-            await site.venue.submit(approved("order", "1", symbol=Symbol("DOGE/USDT")))
-
-
 # What expires, and the dead man's switch
-
-
-async def test_a_resting_entry_expires_at_the_venue_and_a_stop_does_not():
-    """Though nobody is there to cancel it."""
-    terms = Terms(leverage={BTC: 3}, deadline=None, entries_rest=timedelta(seconds=2))
-    async with a_site(terms=terms) as site:
-        await site.venue.submit(approved("position", "1"))
-        await site.venue.submit(approved("stop", "-1", trigger="80", reduce_only=True))
-        await site.venue.submit(approved("entry", "1", limit="90"))
-        site.control.exchange.pass_time(SystemClock().now() + timedelta(seconds=5))
-        assert (await site.venue.order(an_id("entry"))).status is OrderStatus.EXPIRED
-        assert (await site.venue.order(an_id("stop"))).status is OrderStatus.OPEN
-
-
-async def test_the_switch_cancels_everything_stops_and_foreign_orders_too():
-    """Which is why it is only for accounts that have neither."""
-    async with a_site() as site, a_client(site.rehearsal) as other:
-        await other.create_order("BTC/USDT", "limit", "buy", 1, 50)
-        await site.venue.submit(approved("position", "1"))
-        await site.venue.submit(approved("stop", "-1", trigger="80", reduce_only=True))
-        await site.exchange.arm(timedelta(seconds=30))
-        site.control.exchange.pass_time(SystemClock().now() + timedelta(seconds=31))
-        assert not await site.venue.open_orders()
 
 
 async def test_the_switch_can_be_put_off_and_taken_back(requests):
@@ -328,15 +201,17 @@ async def test_a_stop_is_found_by_a_life_that_has_placed_nothing(price, status):
         site.control.trade("BTC/USDT", price)
         for _ in range(60):
             await other.create_order("XRP/USDT", "market", "buy", 10)
-        stop = await _another(site).order(stop_id(an_id("entry")))
+        async with another(site) as reborn:
+            stop = await reborn.venue.order(stop_id(an_id("entry")))
+            assert await reborn.venue.order(an_id("never placed")) is None
         assert (stop.status, stop.quantity, stop.parent) == (status, 1, an_id("entry"))
-        assert await _another(site).order(an_id("never placed")) is None
 
 
 async def test_a_life_that_has_placed_nothing_can_cancel_a_stop():
     async with a_site(running=False) as site:
         await site.venue.submit(approved("entry", "1", stop="95"))
-        await _another(site).cancel(stop_id(an_id("entry")))
+        async with another(site) as reborn:
+            await reborn.venue.cancel(stop_id(an_id("entry")))
         assert not site.control.exchange.open_orders()
 
 
@@ -383,56 +258,6 @@ async def test_without_attached_stops_none_is_sent(requests):
 # The second opinion
 
 
-async def test_a_deaf_stream_is_made_up_for():
-    async with a_site(faults=Faults(dropped=1.0)) as site:
-        site.venue.drain()
-        await site.venue.submit(approved("order", "1"))
-        await site.venue.submit(approved("resting", "1", limit="90"))
-        await site.venue.look()
-        events = site.venue.drain()
-        assert len([e for e in events if isinstance(e, Fill)]) == 1
-        statuses = {o.client_order_id: o.status for o in told_orders(events)}
-        assert statuses == {an_id("order"): OrderStatus.FILLED, an_id("resting"): OrderStatus.OPEN}
-
-
-@pytest.mark.parametrize(
-    "faults",
-    [
-        pytest.param(Faults(duplicated=0.5, seed=1), id="doubled"),
-        pytest.param(Faults(reordered=0.4, seed=2), id="reordered"),
-        pytest.param(Faults(dropped=0.4, seed=3), id="dropped"),
-        pytest.param(Faults(sockets_closed=0.3, seed=4), id="cut off"),
-    ],
-)
-async def test_everything_is_told_once_over_a_bad_stream(faults):
-    async with a_site(faults=faults) as site:
-        events = list(site.venue.drain())
-        for n in range(6):
-            await site.venue.submit(approved(f"order {n}", "1", limit="99.5"))
-            site.control.trade("BTC/USDT", "99", "0.4")
-            events += site.venue.drain()
-        site.control.trade("BTC/USDT", "98", "100")
-        site.control.misbehave(Faults())
-        await site.venue.look()
-        events += site.venue.drain()
-        fills = await site.venue.fills()
-        assert sum(fill.quantity for fill in fills) == 6
-        told = [e.fill_id for e in events if isinstance(e, Fill)]
-        assert sorted(told) == sorted(fill.fill_id for fill in fills)
-        last = {order.client_order_id: order for order in told_orders(events)}
-        assert {o.status for o in last.values()} == {OrderStatus.FILLED}
-        assert all(order.filled == order.quantity for order in last.values())
-
-
-async def test_a_lost_stream_is_opened_again():
-    async with a_site() as site:
-        site.control.close_sockets()
-        await until(lambda: site.venue.faults and site.control.listeners)
-        await site.venue.submit(approved("order", "1", limit="90"))
-        async with asyncio.timeout(5):
-            await site.venue.wait()
-
-
 async def test_a_token_that_has_expired_on_its_way_is_asked_for_anew():
     """Which once ended the daemon, as if the key were wrong."""
     async with a_site() as site:
@@ -446,24 +271,15 @@ async def test_a_token_that_has_expired_on_its_way_is_asked_for_anew():
 # Another life, and other people
 
 
-async def test_a_new_life_knows_our_orders_stops_and_fills_again():
+async def test_a_new_life_knows_the_stop_that_an_entry_took_along():
     async with a_site() as site:
-        await site.venue.submit(approved("first", "1"))
         await site.venue.submit(approved("entry", "2", limit="99.5", stop="95"))
         site.control.trade("BTC/USDT", "99", "0.5")
-        reborn = _another(site)
-        await reborn.open()
-        assert not reborn.drain()
-        names = {order.client_order_id for order in await reborn.open_orders()}
-        assert names == {an_id("entry"), stop_id(an_id("entry"))}
-        fills = await reborn.fills()
-        assert [f.client_order_id for f in fills] == [an_id("first"), an_id("entry")]
-        assert (await reborn.order(an_id("first"))).status is OrderStatus.FILLED
-        site.control.trade("BTC/USDT", "99", "100")
-        await reborn.look()
-        told = reborn.drain()
-        assert [e.quantity for e in told if isinstance(e, Fill)] == [Decimal("1.5")]
-        assert await reborn.fills(after=2) == [e for e in told if isinstance(e, Fill)]
+        async with another(site) as reborn:
+            await reborn.venue.open()
+            assert not reborn.venue.drain()
+            names = {order.client_order_id for order in await reborn.venue.open_orders()}
+            assert names == {an_id("entry"), stop_id(an_id("entry"))}
 
 
 async def test_a_new_life_is_told_how_a_stop_stands_that_began_before_it():
@@ -472,13 +288,14 @@ async def test_a_new_life_is_told_how_a_stop_stands_that_began_before_it():
         await site.venue.submit(approved("entry", "2", limit="99.5", stop="99"))
         for price in ("99.2", "98.9"):
             site.control.trade("BTC/USDT", price, "0.5")
-        reborn = _another(site)
-        await reborn.open()
-        site.control.trade("BTC/USDT", "98.9", "0.5")
-        for _ in range(2):  # its fill is heard first, and then it is asked for
-            await reborn.look()
+        async with another(site) as reborn:
+            await reborn.venue.open()
+            site.control.trade("BTC/USDT", "98.9", "0.5")
+            for _ in range(2):  # its fill is heard first, and then it is asked for
+                await reborn.venue.look()
+            orders = told_orders(reborn.venue.drain())
         stop = stop_id(an_id("entry"))
-        told = [order for order in told_orders(reborn.drain()) if order.client_order_id == stop]
+        told = [order for order in orders if order.client_order_id == stop]
         assert told[-1].filled == (await site.venue.order(stop)).filled > 0
 
 
@@ -508,7 +325,8 @@ async def test_what_kraken_has_liquidated_is_told_by_asking_alone():
         assert {fill.forced for fill in ended} == {"liquidated"}
         assert sum(fill.quantity for fill in ended) == 250
         assert {fill.symbol for fill in fills if not fill.forced} == {BTC, XRP}
-        assert [f for f in await _another(site).fills() if f.forced] == ended
+        async with another(site) as reborn:
+            assert [fill for fill in await reborn.venue.fills() if fill.forced] == ended
         assert (await site.venue.balances()).get("BTC", 0) == 0
 
 
@@ -537,23 +355,13 @@ async def test_grid_minimum_leverage_and_fees_come_from_the_venue():
     assert fees == {BTC: Decimal("0.0026"), XRP: Decimal("0.0026")}
 
 
-@pytest.mark.parametrize(
-    ("leverage", "quantity"),
-    [
-        pytest.param(3, "2", id="long on margin"),
-        pytest.param(3, "-2", id="short on margin"),
-        pytest.param(None, "2", id="bought on spot"),
-    ],
-)
-async def test_balances_are_the_ledgers(leverage, quantity):
-    async with a_site(leverage=leverage) as site:
-        await site.venue.submit(approved("order", quantity))
+async def test_what_was_bought_on_spot_is_in_the_balances():
+    async with a_site(leverage=None) as site:
+        await site.venue.submit(approved("order", "2"))
         (fill,) = await site.venue.fills()
         balances = await site.venue.balances()
-    signed = Decimal(quantity)
-    assert balances["BTC"] == signed
-    assert balances["USDT"] == 10_000 - signed * fill.price - fill.fee
-    assert fill.side is Side.of(signed)
+    assert (balances["BTC"], fill.side) == (2, Side.BUY)
+    assert balances["USDT"] == 10_000 - 2 * fill.price - fill.fee
 
 
 async def test_a_closed_position_leaves_its_profit():
@@ -603,42 +411,11 @@ def test_keys_come_from_the_environment_alone(environment, named):
 
 async def test_a_wrong_key_stops_us():
     wrong = Keys.of_environment({"KRAKEN_API_KEY": "wrong", "KRAKEN_API_SECRET": "c2VjcmV0"})
-    async with a_site() as site:
+    async with a_site() as site, another(site, keys=wrong) as stranger:
         with pytest.raises(KeyRefused, match="Invalid key"):
-            await _another(site, keys=wrong).balances()
+            await stranger.venue.balances()
         with pytest.raises(OrderRefused, match="Invalid key"):
-            await _another(site, keys=wrong).submit(approved("order", "1"))
-
-
-async def test_nothing_secret_is_ever_said(caplog):
-    """In no log at any level, no error with all its causes, no repr."""
-    caplog.set_level(logging.DEBUG)
-    said = []
-    async with a_site(patience=timedelta(milliseconds=200)) as site:
-        for accident in Accident:
-            site.control.next("AddOrder", accident)
-            site.control.next("Balance", accident)
-            for work in (
-                site.venue.submit(approved(f"order {accident}", "1", limit="90")),
-                site.venue.balances(),
-            ):
-                try:
-                    await work
-                except (VenueUnavailable, OutcomeUnknown) as error:
-                    said += traceback.format_exception(error)
-            site.control.let_go()
-        site.control.close_sockets()
-        await until(lambda: site.venue.last_fault)
-        said += traceback.format_exception(site.venue.last_fault)
-        keys = Keys(key=site.rehearsal.key, secret=site.rehearsal.secret)
-        said += [repr(keys), repr(site.line), repr(site.exchange), repr(site.venue)]
-        secrets = [keys.key, keys.secret, *site.control.keyring._tokens]
-    said += [record.getMessage() for record in caplog.records]
-    text = "".join(said)
-    assert len(secrets) > 2
-    assert "AddOrder" in text
-    assert not [secret for secret in secrets if secret in text]
-    assert "API-Sign" not in text
+            await stranger.venue.submit(approved("order", "1"))
 
 
 # Limits
@@ -677,40 +454,3 @@ async def test_what_kraken_refuses_for_haste_is_unavailable_and_rested():
         with pytest.raises(VenueUnavailable, match="none was sent"):
             await site.venue.submit(approved("three", "1", limit="90"))
         assert len(placed(site)) == 2
-
-
-def _terms(deadline):
-    return Terms(leverage={BTC: 3}, deadline=deadline, entries_rest=None)
-
-
-def _another(site, *, clock=None, terms=None, keys=None):
-    """Another process on the same account."""
-    clock = clock or SystemClock()
-    limits = KrakenLimits(QuickClock(NOON), Tier.PRO, reserve=0.2)
-    key, secret = site.control.keyring.another()
-    keys = keys or Keys(key=key, secret=secret)
-    line = KrakenLine(keys, limits=limits, urls=site.rehearsal.urls)
-    exchange = KrakenExchange(
-        line,
-        terms=terms or _terms(None),
-        clock=clock,
-        limits=limits,
-        since=SystemClock().now() - timedelta(hours=1),
-    )
-    _LINES.append(line)
-    return CcxtVenue(exchange, clock=clock, settings=OFTEN)
-
-
-_LINES = []
-
-
-@pytest.fixture(autouse=True)
-async def lines_closed():
-    yield
-    while _LINES:
-        await _LINES.pop().close()
-
-
-def test_an_order_is_what_the_intent_says():
-    order = Order.of(approved("order", "1"))
-    assert order.client_order_id == an_id("order")

@@ -29,7 +29,7 @@ class Watch:
 
     async def report(self):
         """The health after the next question that was put."""
-        return await asyncio.wait_for(self._reports.get(), 10)
+        return await asyncio.wait_for(self._reports.get(), 60)
 
     async def after(self, delay):
         self.clock.move_to(self.clock.now() + delay)

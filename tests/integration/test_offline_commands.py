@@ -20,7 +20,7 @@ from sextant.settings import load_settings
 from sextant.standing import read_standing
 from tests.builders_daemon import EAGER, a_config, flaws, ran, what_is_left
 
-pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.usefixtures("held_clock")]
+pytestmark = pytest.mark.xdist_group("daemon")
 
 RESUME = Command(verb=Verb.RESUME, by="Ada", why="looked at it")
 

@@ -1,6 +1,7 @@
 """The daemon at the rehearsal exchange, over the adapter that it would trade at Kraken with."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from datetime import timedelta
@@ -23,6 +24,7 @@ from sextant.rehearsal.server import Control
 from sextant.settings import BadSettings, load_settings
 from tests.builders_daemon import ROOT, what_is_left
 from tests.builders_rehearsal_left import a_rehearsal, rehearsal_flaws
+from tests.builders_safety import ONLY_ABROAD, calls_noted, safety_functions
 
 pytestmark = pytest.mark.xdist_group("daemon")
 
@@ -43,20 +45,29 @@ def require_stops(exchange):
                 for order in exchange.open_orders()
                 if order.waits
                 and not order.ticket.kind.takes_profit
-                and not order.ticket.kind.takes_profit
                 and (order.ticket.listing.symbol, order.ticket.side) == (symbol, side)
             )
             assert exchange.wallet.reducible(symbol, side) <= sum(stops)
 
 
-@pytest.mark.req("S0-33")
+@contextlib.asynccontextmanager
+async def open_house_noting_calls(config):
+    """A house, and the code of all that is called from before it opens until it has closed."""
+    with calls_noted() as called:
+        async with open_house(load_settings(config)) as house:
+            yield house, called
+
+
+@pytest.mark.req("S0-19", "S0-33")
 async def test_it_trades_there_and_the_books_agree(tmp_path):
     config = a_rehearsal(tmp_path)
-    async with open_house(load_settings(config)) as house:
+    async with open_house_noting_calls(config) as (house, called):
         await Daemon(house, max_bars=90).run(view=False)
         exchange = house.market._exchange.server.exchange
         fills = [trade.fill for trade in exchange.trades.values()]
         assert (await reconcile(house.session.book.engine)).reconciled
+    names = {name for name, code in safety_functions() if code in called}
+    assert ONLY_ABROAD.keys() - names == set()
     left = await what_is_left(config)
     (started,) = left.of(RunStarted)
     assert (started.venue, started.market) == ("kraken", "rehearsal-7")
@@ -89,7 +100,7 @@ async def test_what_the_exchange_booked_is_kept_beside(tmp_path, dsn):
     async with open_house(load_settings(a_rehearsal(tmp_path))) as house:
         await Daemon(house, max_bars=90).run(view=False)
         exchange = house.market._exchange.server.exchange
-    early = exchange.now - timedelta(minutes=20)  # it looks each quarter of an hour
+    early = exchange.now - timedelta(minutes=50)  # it looks each quarter, and may be late
     async with await connect(dsn) as pool:
         trades = {row["trade_id"]: row for row in await pool.fetch("SELECT * FROM private_trades")}
         entries = await pool.fetch("SELECT * FROM ledger_entries")

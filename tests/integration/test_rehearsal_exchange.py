@@ -625,7 +625,7 @@ class Stream:
         await self._socket.send_str(orjson.dumps(message).decode())
 
     async def next(self):
-        message = await self._socket.receive(timeout=5)
+        message = await self._socket.receive(timeout=60)
         return orjson.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else None
 
     async def until(self, matches):

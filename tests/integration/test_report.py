@@ -17,7 +17,7 @@ from sextant.report_command import NothingToReport, Window, report_of, run_file_
 from tests.builders_daemon import EAGER, ROOT, a_config, ran, what_is_left
 from tests.builders_evaluation import a_replay
 
-pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.usefixtures("held_clock")]
+pytestmark = pytest.mark.xdist_group("daemon")
 
 # A gate on costs that is only tried, and larger orders that a person is asked about.
 TRIED = EAGER.replace(

@@ -88,64 +88,74 @@ class RehearsalServer:
         record: AccountRecord | None = None,
         unkept: Callable[[Fault], None] = lambda fault: None,
     ) -> None:
-        account = record.account if record is not None else None
-        opened_at = account.at if account is not None else clock.now()
+        self._terms, self._clock = terms, clock
+        self._record, self._unkept = record, unkept
+        self._account = None if record is None else record.account  # what we go on from
+        self._opened_at = clock.now() if self._account is None else self._account.at
         self._tape = tape
         self._coming = next(tape, None)  # of the tape
-        register = Register(terms.listings)
+        self.exchange = self._opened_exchange(prices, past, traded)
+        self.keyring = Keyring()
+        self.mischief = Mischief(terms.faults)
+        self.port = terms.port
+        self.sockets, self.rest = self._doors()
+        self._runner: web.AppRunner | None = None
+
+    def _opened_exchange(
+        self, prices: Mapping[Symbol, Price], past: Mapping[Symbol, Sequence[Bar]], traded: int
+    ) -> Exchange:
+        """As the account and the tape have it at `opened_at`; the record follows it from there."""
+        terms, record, at = self._terms, self._record, self._opened_at
         markets = {
             each.symbol: PairMarket(
                 each,
                 seed=terms.seed,
                 price=prices[each.symbol],
-                at=opened_at if self._coming is None else min(opened_at, self._coming[1].at),
+                at=at if self._coming is None else min(at, self._coming[1].at),
                 past=past.get(each.symbol, ()),
                 traded=traded,
             )
             for each in terms.listings
         }
-        for symbol, trade in self._until(opened_at):
+        for symbol, trade in self._until(at):
             markets[symbol].take(trade)
-        self.exchange = Exchange(
-            register=register,
+        exchange = Exchange(
+            register=Register(terms.listings),
             markets=markets,
             balances=terms.balances,
             fees=terms.fees,
             seed=terms.seed,
-            opened_at=opened_at,
-            account=account,
+            opened_at=at,
+            account=self._account,
         )
         if record is not None:
-            record.follow(self.exchange)
-        self._record, self._unkept = record, unkept
-        self.keyring = Keyring()
-        self.mischief = Mischief(terms.faults)
-        self.port = terms.port
-        self._terms = terms
-        self._opened_at = opened_at
-        self._clock = clock
-        limits = Limits(terms.tier)
+            record.follow(exchange)
+        return exchange
+
+    def _doors(self) -> tuple[Sockets, Rest]:
+        """How clients reach the exchange: both count against the same limits."""
+        limits = Limits(self._terms.tier)
         trading = Trading(self.exchange, limits)
-        self.sockets = Sockets(
+        sockets = Sockets(
             exchange=self.exchange,
             trading=trading,
             keyring=self.keyring,
             mischief=self.mischief,
-            clock=clock,
+            clock=self._clock,
             catch_up=self.catch_up,
             keep=self._keep,
         )
-        self.rest = Rest(
+        rest = Rest(
             exchange=self.exchange,
             trading=trading,
             keyring=self.keyring,
             limits=limits,
             mischief=self.mischief,
-            clock=clock,
+            clock=self._clock,
             catch_up=self.catch_up,
             keep=self._keep,
         )
-        self._runner: web.AppRunner | None = None
+        return sockets, rest
 
     @property
     def urls(self) -> dict[str, Any]:

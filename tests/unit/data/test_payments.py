@@ -232,7 +232,7 @@ class Collecting:
 
     async def after(self, delay):
         self.clock.move_to(self.clock.now() + delay)
-        return await asyncio.wait_for(self._reports.get(), 10)
+        return await asyncio.wait_for(self._reports.get(), 60)
 
 
 async def test_the_task_keeps_up_with_what_is_paid():
