@@ -284,13 +284,16 @@ class Daemon:
         """What the venue has filled or charged until now is on record, if it answers in time.
 
         And what became of each order that was sent: one without an answer may still arrive, so that
-        the venue is asked until it has, or no longer can.
+        the venue is asked until it has, or no longer can; one that was to be cancelled, and is
+        open there, is cancelled again.
         """
+        engine = self._session.book.engine
         try:
             async with asyncio.timeout(_RECONCILE_WITHIN.total_seconds()):
                 await self._reconcile()
-                while self._session.book.engine.outbox.unanswered:
+                while engine.outbox.has_work:
                     await _WALL.sleep(_ASK_AGAIN)
+                    await engine.work()
                     await self._reconcile()
         except TimeoutError:
             _log.warning("could not reconcile before stopping: no answer")
