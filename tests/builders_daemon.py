@@ -153,19 +153,21 @@ _SIGNALLED_AT = """
             now = is_due()
             if now and when == "before":
                 await signalled()
-            result = await work(*args, **named)
-            if now and when == "after":
-                await signalled()
-            return result
+            try:
+                return await work(*args, **named)
+            finally:  # an error is an end, too
+                if now and when == "after":
+                    await signalled()
         @functools.wraps(work)
         def marked_at_once(*args, **named):
             now = is_due()
             if now and when == "before":
                 os.kill(os.getpid(), int(sign))
-            result = work(*args, **named)
-            if now and when == "after":
-                os.kill(os.getpid(), int(sign))
-            return result
+            try:
+                return work(*args, **named)
+            finally:
+                if now and when == "after":
+                    os.kill(os.getpid(), int(sign))
         setattr(target, name, marked if inspect.iscoroutinefunction(work) else marked_at_once)
     for number in range(int(sys.argv.pop(1))):
         arm(number, *(sys.argv.pop(1) for _ in range(4)))
