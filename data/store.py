@@ -11,7 +11,7 @@ from typing import Protocol
 from data.bar import Bar, Timeframe
 from data.faults import Transient
 from data.funding import FundingRate
-from data.instrument import Symbol
+from data.instrument import Quantity, Symbol
 from data.news import NewsItem
 from data.order_book import OrderBook
 from data.trade import Trade
@@ -56,6 +56,14 @@ class TradeStore(Protocol):
 
     async def newest(self, symbol: Symbol) -> Trade | None:
         """The last trade by time, then id."""
+        ...
+
+    async def volumes(
+        self, symbol: Symbol, since: datetime, until: datetime
+    ) -> dict[datetime, Quantity]:
+        """What was traded in [since, until) by the minutes' opens; those without a trade are not
+        in it.
+        """
         ...
 
     async def missing_ids(

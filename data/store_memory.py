@@ -4,11 +4,12 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol, TypeVar
 
 from data.bar import Bar, Resampler, Timeframe
 from data.funding import FundingRate
-from data.instrument import Symbol
+from data.instrument import Quantity, Symbol
 from data.news import NewsItem
 from data.order_book import OrderBook
 from data.trade import Trade, missing_ids
@@ -87,6 +88,15 @@ class MemoryTradeStore:
         """The last trade by time, then id."""
         trades = self._trades[symbol]
         return trades[max(trades)] if trades else None
+
+    async def volumes(
+        self, symbol: Symbol, since: datetime, until: datetime
+    ) -> dict[datetime, Quantity]:
+        """What was traded in [since, until) by the minutes' opens."""
+        volumes: defaultdict[datetime, Decimal] = defaultdict(Decimal)
+        for trade in self._chosen(symbol, since, until):
+            volumes[trade.traded_at.replace(second=0, microsecond=0)] += trade.quantity
+        return {minute: Quantity(volume) for minute, volume in volumes.items()}
 
     async def missing_ids(
         self, symbol: Symbol, since: datetime, until: datetime

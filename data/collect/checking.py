@@ -63,6 +63,7 @@ class Checked:
     days: tuple[DayShare, ...]
     flaws: tuple[Flaw, ...]
     missing_ids: int  # 0 where ids are not consecutive
+    poorer: int  # minutes whose bar has less volume than the trades that are kept of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ async def check_minutes(
     until: datetime,
     now: datetime,
     missing_ids: int = 0,
+    poorer: int = 0,
 ) -> Checked:
     """Read the minutes in [since, until), both on the minute, a day at a time.
 
@@ -113,6 +115,7 @@ async def check_minutes(
         days=tuple(days),
         flaws=tuple(flaws),
         missing_ids=missing_ids,
+        poorer=poorer,
     )
 
 
@@ -132,6 +135,9 @@ def findings(checked: Checked) -> Iterator[Finding]:
             yield _flawed(checked, kind, flaws)
     if checked.missing_ids:
         what = f"{checked.missing_ids} trades are missing between others"
+        yield _finding(checked, what, fill_from(checked.exchange, checked.symbol, checked.since))
+    if checked.poorer:
+        what = f"{checked.poorer} bars have less volume than the trades that are kept of them"
         yield _finding(checked, what, fill_from(checked.exchange, checked.symbol, checked.since))
 
 

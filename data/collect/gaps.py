@@ -24,6 +24,7 @@ from data.collect.missing import (
     joined,
     minute_of,
     missing_minutes,
+    poorer_minutes,
 )
 from data.collect.pages import MinutesOf, TradePages
 from data.collect.patience import Patience
@@ -35,6 +36,7 @@ from data.trade import Trade
 T = TypeVar("T")
 SETTLED: Final = timedelta(seconds=10)  # a minute is asked for when it is over for so long
 _LOOK_BACK: Final = 1_440  # bars before a gap, in which the last trade before it is looked for
+_AT_ONCE: Final = timedelta(hours=1)  # of kept trades, in memory
 _RUN_UP: Final = timedelta(minutes=10)  # where none is: from so long before them on we ask
 
 
@@ -76,6 +78,7 @@ class FillReport:
     minutes: int  # in them
     holes: int  # stretches of ids without a trade, inside minutes that had their bars
     ids: int  # in them
+    poorer: int  # minutes whose bar had less volume than their trades that were kept
     trades: int  # fetched and kept
     bars_from_trades: int
     bars_from_venue: int
@@ -154,7 +157,8 @@ class _Filling:
     async def run(self, means: Means) -> FillReport:
         """Ids first: a bar may be wrong far behind a lost trade, and only the hole tells.
 
-        Then minutes, and ids again: what was fetched may show holes of its own.
+        Then minutes, and ids again: what was fetched may show holes of its own. Then the bars that
+        know of less than their trades do.
         """
         by_id = means is Means.TRADES and self._source.traits.consecutive_ids
         spans = await self._missing(self._range)
@@ -163,6 +167,7 @@ class _Filling:
         if by_id:
             again = await self._fill_holes()
             holes = sorted({*holes, *again}, key=lambda hole: hole.first)
+        poorer = await self._fill_poorer() if means is Means.TRADES else 0
         left = await self._holes() if holes else []
         await self._mend_from_bars(left)
         return FillReport(
@@ -173,6 +178,7 @@ class _Filling:
             minutes=sum(span.minutes for span in spans),
             holes=len(holes),
             ids=sum(hole.ids for hole in holes),
+            poorer=poorer,
             trades=self._trades_put,
             bars_from_trades=self._bars_made,
             bars_from_venue=self._bars_given,
@@ -222,6 +228,34 @@ class _Filling:
             self._progress.advance(hull(group).minutes - told)
         return holes
 
+    async def _fill_poorer(self) -> int:
+        """How many bars knew of less than the trades that are kept; they are made anew."""
+        spans = await self._patience.ask(
+            lambda: poorer_minutes(
+                self._bars, self._trades, self._symbol, self._range.since, self._range.until
+            )
+        )
+        minutes = sum(span.minutes for span in spans)
+        self._progress.expect(self._symbol, minutes)
+        for span in spans:
+            await self._make_anew(span)
+        return minutes
+
+    async def _make_anew(self, span: Span) -> None:
+        """Bars out of the trades that are kept, an hour at a time."""
+        close = await self._close_at(span.since)
+        stretch = MinutesOf(self._symbol, span, begin=span.since, close=close)
+        while stretch.done < span.until:
+            since, settled = stretch.done, min(stretch.done + _AT_ONCE, span.until)
+            made = stretch.bars(await self._kept(since, settled), settled)
+            self._bars_made += await self._put_bars(await self._richer(made))
+            self._progress.advance((settled - since) // MINUTE)
+
+    async def _close_at(self, at: datetime) -> Price | None:
+        """The price at which the minute before `at` closed, if it is kept."""
+        before = await self._bars_until(at, 1)
+        return before[-1].close if before and before[-1].closed_at == at else None
+
     async def _mend_from_bars(self, holes: Sequence[Hole]) -> None:
         """Where the venue has lost trades, its bars may know of them."""
         for hole in holes:
@@ -239,8 +273,7 @@ class _Filling:
         span = Span(since=span.since, until=min(span.until, minute_of(self._clock.now() - SETTLED)))
         by_id = self._source.traits.trades_by_id
         start = Cursor(since=span.since, trade_id=first if by_id else None)
-        before = await self._bars_until(span.since, 1)
-        close = before[-1].close if before and before[-1].closed_at == span.since else None
+        close = await self._close_at(span.since)
         stretch = MinutesOf(self._symbol, span, begin=span.since, close=close)
         async for ready, settled in TradePages(self._ask_trades, start, span).settled():
             kept = await self._kept(stretch.done, settled)

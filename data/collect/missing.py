@@ -1,4 +1,6 @@
-"""What is not there and should be: minutes without a bar, and ids without a trade."""
+"""What is not there and should be: minutes without a bar, ids without a trade, and what trades have
+that their bars have not.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -66,6 +68,29 @@ async def missing_minutes(
     if edge > since:
         found.append(Span(since=since, until=edge))
     found.reverse()
+    return found
+
+
+async def poorer_minutes(
+    bars: BarStore, trades: TradeStore, symbol: Symbol, since: datetime, until: datetime
+) -> list[Span]:
+    """The minutes in [since, until), both on the minute, whose bar has less volume than the trades
+    that are kept of it, and the empty ones behind, which have its price; oldest first, those in a
+    row together.
+
+    So it is after a kill between a late trade and the correction of its bar. A minute that has no
+    bar is missing, and not here.
+    """
+    found: list[Span] = []
+    while since < until:
+        edge = min(since + _PAGE * MINUTE, until)
+        traded = await trades.volumes(symbol, since, edge)
+        for bar in await bars.last(symbol, Timeframe.M1, _PAGE, until=edge):
+            goes_on = bool(found) and found[-1].until == bar.opened_at
+            if bar.volume < traded.get(bar.opened_at, bar.volume) or (goes_on and not bar.volume):
+                begun = found.pop().since if goes_on else bar.opened_at
+                found.append(Span(since=begun, until=bar.closed_at))
+        since = edge
     return found
 
 

@@ -66,7 +66,16 @@ def fill_table(reports: Iterable[FillReport]) -> Table:
     table = Table(title="gaps filled; times are UTC")
     for heading in ("symbol", "from", "until"):
         table.add_column(heading)
-    for heading in ("minutes", "in gaps", "ids", "in holes", "trades", "bars made", "bars given"):
+    for heading in (
+        "minutes",
+        "in gaps",
+        "ids",
+        "in holes",
+        "poorer",
+        "trades",
+        "bars made",
+        "bars given",
+    ):
         table.add_column(heading, justify="right")
     table.add_column("left")
     for report in reports:
@@ -75,6 +84,7 @@ def fill_table(reports: Iterable[FillReport]) -> Table:
             report.gaps,
             report.ids,
             report.holes,
+            report.poorer,
             report.trades,
             report.bars_from_trades,
             report.bars_from_venue,

@@ -48,6 +48,12 @@ _NEWEST: Final = """
     ORDER BY traded_at DESC, trade_id DESC
     LIMIT 1
 """
+_VOLUMES: Final = """
+    SELECT date_trunc('minute', traded_at, 'UTC') AS minute, sum(quantity) AS volume
+    FROM trades
+    WHERE exchange = $1 AND symbol = $2 AND traded_at >= $3 AND traded_at < $4
+    GROUP BY 1
+"""
 _MISSING: Final = """
     SELECT before + 1 AS first, trade_id - 1 AS last
     FROM (
@@ -125,6 +131,20 @@ class PostgresTradeStore:
         with unavailable():
             row = await self._pool.fetchrow(_NEWEST, self._exchange, symbol)
         return None if row is None else _trade(symbol, row)
+
+    async def volumes(
+        self, symbol: Symbol, since: datetime, until: datetime
+    ) -> dict[datetime, Quantity]:
+        """What was traded in [since, until) by the minutes' opens.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached now.
+        """
+        with unavailable():
+            rows = await self._pool.fetch(
+                _VOLUMES, self._exchange, symbol, since, until, timeout=_LONG
+            )
+        return {row["minute"]: Quantity(row["volume"]) for row in rows}
 
     async def missing_ids(
         self, symbol: Symbol, since: datetime, until: datetime

@@ -17,7 +17,7 @@ from data.clock import SystemClock
 from data.collect.checking import Checked, Finding, check_minutes, fill_from, findings
 from data.collect.filling import fill_shown
 from data.collect.gaps import SETTLED, Means
-from data.collect.missing import minute_of
+from data.collect.missing import minute_of, poorer_minutes
 from data.collect.shown import fill_table, minute
 from data.collect.venues import Exchange
 from data.faults import Malformed
@@ -201,6 +201,8 @@ async def check_store(
         until = minute_of(now - SETTLED) if goes_on else found.last
         since = max(found.first - Timeframe.M1.delta, until - timedelta(days=days))
         bars = PostgresBarStore(pool, exchange=found.exchange)
+        trades = PostgresTradeStore(pool, exchange=found.exchange)
+        poorer = await poorer_minutes(bars, trades, found.symbol, since, until)
         checked.append(
             await check_minutes(
                 bars,
@@ -210,17 +212,19 @@ async def check_store(
                 since=since,
                 until=until,
                 now=now if goes_on else found.last,
-                missing_ids=await _ids_missing(pool, found, since, until),
+                missing_ids=await _ids_missing(trades, found, since, until),
+                poorer=sum(span.minutes for span in poorer),
             )
         )
     wrong = [finding for each in checked for finding in findings(each)]
     return checked, [*wrong, *_absent(settings, kept)]
 
 
-async def _ids_missing(pool: Pool, found: BarCoverage, since: datetime, until: datetime) -> int:
+async def _ids_missing(
+    trades: PostgresTradeStore, found: BarCoverage, since: datetime, until: datetime
+) -> int:
     if found.exchange not in _CONSECUTIVE:
         return 0
-    trades = PostgresTradeStore(pool, exchange=found.exchange)
     ranges = await trades.missing_ids(found.symbol, since, until)
     return sum(last - first + 1 for first, last in ranges)
 

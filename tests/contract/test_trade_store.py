@@ -108,6 +108,20 @@ async def test_an_id_that_stands_twice_misses_nothing(store):
     assert await store.missing_ids(BTC, NOON, NOON + HOUR) == []
 
 
+async def test_volumes_are_told_by_the_minute(store):
+    trades = [a_trade(1), a_trade(2, seconds=59), a_trade(3, seconds=60), a_trade(4, seconds=300)]
+    await store.put(
+        [*trades, a_trade(5, seconds=-1), a_trade(6, seconds=3600), a_trade(7, symbol=ETH)]
+    )
+    one = trades[0].quantity
+    assert await store.volumes(BTC, NOON, NOON + HOUR) == {
+        NOON: 2 * one,
+        NOON + HOUR / 60: one,
+        NOON + HOUR / 12: one,
+    }
+    assert await store.volumes(BTC, NOON + HOUR / 30, NOON + HOUR / 15) == {}
+
+
 async def test_nothing_put_is_nothing_kept(store):
     await store.put([])
     assert await store.put_many([]) == 0

@@ -65,9 +65,11 @@ class Kraken:
         self.bars = PostgresBarStore(pool, exchange="kraken")
         self.source = ScriptedSource([BEFORE, *TRADES], now=lambda: NOW)
 
-    async def keep(self, *, without=(), minutes=()):
+    async def keep(self, *, without=(), minutes=(), late=()):
+        """All but these; the bars know nothing of trades that were `late`."""
         kept = [t for t in TRADES if t.trade_id not in without]
         await self.trades.put(kept)
+        kept = [t for t in kept if t.trade_id not in late]
         gone = {OPENING + (n + 1) * MINUTE for n in minutes}
         await self.bars.put([bar for bar in bars_of(kept, END) if bar.closed_at not in gone])
 
@@ -156,6 +158,7 @@ async def test_status_shows_coverage_gaps_and_age_of_every_size(kraken):
     [
         pytest.param({"minutes": [60]}, "1 minutes are missing", id="gap"),
         pytest.param({"without": {500, 501}}, "2 trades are missing", id="ids"),
+        pytest.param({"late": [77, 500]}, "2 bars have less volume than the trades", id="late"),
     ],
 )
 async def test_what_is_wrong_is_said_with_what_to_do(kraken, settings, damage, told):

@@ -96,6 +96,13 @@ async def test_missing_trades_are_told():
     assert str(finding).startswith("kraken BTC/USDT: 12 trades are missing")
 
 
+async def test_bars_that_know_less_than_their_trades_are_told():
+    result = await checked(minutes(10), until=MIDNIGHT + 10 * MINUTE, poorer=3)
+    (finding,) = findings(result)
+    assert str(finding).startswith("kraken BTC/USDT: 3 bars have less volume than the trades")
+    assert "sextant data fill" in finding.remedy
+
+
 async def test_many_broken_days_are_not_all_named():
     result = await checked([], until=MIDNIGHT + 8 * DAY)
     (finding,) = findings(result)

@@ -139,6 +139,27 @@ async def test_holes_in_ids_are_filled_and_their_bars_made_anew(lost, swallowed)
     assert (report.ids, report.ids_left, report.trades) == (len(lost), 0, len(lost))
 
 
+@pytest.mark.parametrize(
+    ("late", "minutes"),
+    [
+        pytest.param({100}, 1, id="one"),
+        pytest.param({30, 100, 101, 160}, 3, id="in three minutes"),
+        pytest.param({59}, 5, id="before four quiet minutes, which have its price"),
+        pytest.param(set(range(1, 176, 2)), 60, id="everywhere"),
+    ],
+)
+async def test_bars_that_know_less_than_the_trades_that_are_kept_are_made_anew(late, minutes):
+    """As after a kill between a late trade and the correction of its bar."""
+    site = await Site(QUIET).keep(without_trades=late)
+    await site.trades.put(site.truth)
+    assert await site.kept_bars() != site.whole
+    report = await site.fill()
+    assert await site.kept_bars() == site.whole
+    assert (report.poorer, report.trades, site.source.questions) == (minutes, 0, 0)
+    again = await site.fill()
+    assert not again.changed and again.poorer == 0
+
+
 async def test_ids_that_the_venue_swallows_at_page_edges_are_found_in_the_same_run():
     site = Site(traits=traits(page=50), swallowed=(50, 99, 148))
     report = await site.fill()
