@@ -143,8 +143,8 @@ async def filled(pool: Pool, venue: Memory, bars: Sequence[Bar], means: Means) -
 
 async def measured(rows: int) -> dict[str, object]:
     bars = list(walk(_BTC, 0, rows))
+    trades = list(traded(bars[: rows // _A_MINUTE]))
     few = list(as_they_were_traded(bars[: rows // _A_MINUTE]))
-    trades = list(traded(few))
     with server_folder() as folder:
         files = folder / "XBTUSD_1.csv", folder / "XBTUSD.csv"
         files[0].write_text("".join(map(bar_line, bars)), encoding="utf-8")
