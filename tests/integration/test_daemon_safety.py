@@ -80,6 +80,7 @@ NOT_IN_EVERY_RUN = (
         "execution.dead_man.GuardedVenue.disarm": "a port",
         "execution.dead_man.GuardedVenue.expires": "a port",
         "execution.dead_man.GuardedVenue.open_orders": "a port",
+        "execution.engine.Engine.is_overdue": "all may be over then: test_passive_stop_daemon.py",
         "execution.engine.Engine.may_yet_show": "paper's answers never lag: test_reconcile.py",
         "execution.engine.Engine.take_outcome": "for audits",
         "execution.ledger.Ledger.cash": "for tests of the identities",

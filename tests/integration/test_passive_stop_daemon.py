@@ -7,6 +7,7 @@ import pytest
 from data.instrument import Price, Side
 from data.postgres.pool import connect
 from execution.difference import Reconciliation
+from execution.engine import Engine
 from execution.order import Cancelling, Submitting
 from execution.passive import wished_side
 from risk.intent import Purpose
@@ -22,6 +23,7 @@ from sextant.settings import load_settings
 from tests.builders_daemon import EAGER, a_config, ran, what_is_left
 from tests.builders_rehearsal_left import a_rehearsal
 from tests.builders_rests import Once
+from tests.builders_safety import calls_noted
 
 pytestmark = pytest.mark.xdist_group("daemon")
 
@@ -103,8 +105,10 @@ async def test_an_entry_that_rests_is_withdrawn_though_its_cancellation_is_lost(
     config = a_rehearsal(tmp_path, PATIENT_ENTRIES, speed=40.0)
     async with open_house(load_settings(config)) as house:
         Control(house.market._exchange.server).next("CancelOrder", Accident.DROP_REQUEST)
-        await Daemon(house, max_bars=MINUTES * SYMBOLS).run(view=False)
+        with calls_noted() as called:
+            await Daemon(house, max_bars=MINUTES * SYMBOLS).run(view=False)
         exchange = house.market._exchange.server.exchange
+    assert Engine.is_overdue.__code__ in called
     left = await what_is_left(config)
     (entry,) = [fact.order for fact in left.of(Submitting)]
     assert [fact.client_order_id for fact in left.of(Cancelling)] == [entry.client_order_id]
