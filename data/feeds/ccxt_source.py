@@ -8,6 +8,7 @@ an empty list. `TappedExchange` mends that in the exchange class, `CcxtSource` i
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -278,7 +279,7 @@ class TappedExchange:
     clients: dict[str, Any]
 
 
-class CcxtSource:
+class CcxtSource(ABC):
     """Asks one exchange through ccxt within a budget; the adapters are subclasses.
 
     ccxt's own throttle is off: it counts by the machine's clock, for one client only, and would
@@ -350,9 +351,9 @@ class CcxtSource:
         market: Json | None = self._exchange.markets.get(name)
         return "is not listed" if market is None else self._untraded(market["info"])
 
+    @abstractmethod
     def _untraded(self, listing: Json) -> str | None:
         """Why what the venue lists so is not traded now, such as "is halted"; None if it is."""
-        raise NotImplementedError
 
 
 def config(urls: Mapping[str, Any] | None, *, timeout: timedelta) -> Json:
